@@ -61,8 +61,8 @@ class Hold:
 
     def widened(self, configured: Sequence[Dataset]) -> Hold:
         """The hold, with the configured datasets that have the rows of those which it names: of the
-        same collection, selector or query. Of one that is no longer configured, perhaps renamed,
-        all that may have had some of its rows.
+        same collection, selector or query, then or now. Of one that is no longer configured,
+        perhaps renamed, all that may have had some of its rows.
         """
         names = {dataset.name for dataset in configured}
         more = [
@@ -76,11 +76,13 @@ class Hold:
     def _shares(
         self, name: str, dataset: Dataset, configured: Sequence[Dataset], names: Collection[str]
     ) -> bool:
-        if name in names:
+        definition = self.definitions.get(name)
+        shares = dataset.shares_rows(definition) if definition else None
+        if name in names and not shares:  # its collection, say, may be another one since
             (held,) = [other for other in configured if other.name == name]
             return dataset.shares_rows(held.model_dump()) is True
-        if definition := self.definitions.get(name):
-            return dataset.shares_rows(definition) is not False
+        if definition:
+            return shares is not False
         return self.concerns_system(dataset.source)
 
     def covers(self, dataset: str, day: Day) -> bool:

@@ -70,6 +70,17 @@ def test_so_is_a_second_dataset_of_the_same_collection(place, held):
     assert covered(place) == {"events", "again"}
 
 
+def test_its_rows_are_held_where_another_collection_took_its_name(place, held):
+    text = place.config.read_text()
+    assert 'collection = "events"' in text
+    place.config.write_text(
+        text.replace('collection = "events"', 'collection = "events_v2"')
+        + SECOND.format(name="earlier", collection="events")
+        + SECOND.format(name="other", collection="others")
+    )
+    assert covered(place) == {"events", "earlier"}
+
+
 def test_retention_keeps_the_days_of_a_renamed_dataset(place, held, lake):
     renamed(place)
     assert lake("export", "visits", "--day", DAY)[0] == 0
