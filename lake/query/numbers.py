@@ -27,7 +27,8 @@ NUMBER, TEXT = "NUMBER", "VARCHAR"
 _NOTHING = "BIGINT"  # the type of numbers where there is none
 _MOST_SUMMED_DIGITS = 28  # of the 38 that a sum of decimals has
 # A type that no table has stands for NUMBER where DuckDB reads a header's type.
-_PLACE = re.compile(r'("(?:[^"]|"")*")|\bNUMBER\b', re.IGNORECASE)
+# What a type follows is the name of a STRUCT's member.
+_PLACE = re.compile(r'("(?:[^"]|"")*")|\bNUMBER\b(?=\s*(?:[],)[]|$))', re.IGNORECASE)
 _STAND_IN = "bignum"
 
 

@@ -87,6 +87,28 @@ def test_days_of_different_columns_have_the_same_measures(place):
     ]
 
 
+def test_a_member_whose_name_is_number(place):
+    statement = """-- Tickets
+-- grain:    one row a ticket
+-- keys:     ticket
+-- measures: weight
+-- column:   tickets STRUCT(number VARCHAR, weight NUMBER)[] = tickets
+SELECT t.number AS ticket, sum(t.weight) AS weight
+FROM (SELECT unnest(tickets) AS t FROM day_rows) GROUP BY ALL;
+"""
+    (place.folder / "rollups/calls.sql").write_text(statement)
+    tickets = pa.array([[{"number": "A7", "weight": 1.5}, {"number": "B8", "weight": 2.0}]])
+    rows = calls(DAY, ["a"], None).append_column("tickets", tickets)
+    put(place.store, place.settings.dataset_named("calls"), DAY, rows)
+
+    states = rolled_up(place)
+
+    assert states[DAY].state == "made", states
+    with connect(place.settings) as lake:
+        answer = lake.rows("SELECT ticket, weight FROM calls_hourly ORDER BY ticket")
+    assert answer == [{"ticket": "A7", "weight": 1.5}, {"ticket": "B8", "weight": 2.0}]
+
+
 def test_another_statement_makes_the_days_stale(place):
     put(place.store, place.settings.dataset_named("calls"), DAY, calls(DAY, ["a"], [7]))
     rolled_up(place)
