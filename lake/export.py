@@ -333,7 +333,8 @@ def _readable(standing: Standing, *, force: bool) -> Manifest | None:
 
 
 def _erased_error(dataset: Dataset, day: Day, erased_from: str) -> PermanentError:
-    name = "" if erased_from == dataset.name else f" from {erased_from}, which may have had them"
+    of_another = f" from dataset {erased_from}, which may have had the same rows"
+    name = "" if erased_from == dataset.name else of_another
     return PermanentError(
         f"rows of the day were erased{name}: an export may bring them back",
         where=f"{dataset.name} {day}",

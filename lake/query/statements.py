@@ -108,7 +108,7 @@ def _refuse_writing_functions(sql: str) -> None:
         argument, end = (*tokens[place + 2 : place + 4], "", "")[:2]
         text = _PLAIN_TEXT.fullmatch(argument)
         if text is None or end != ")":
-            raise _refused("query(…) of a text that is put together")
+            raise _refused("query(…) of a computed text")
         _refuse_writing_functions(text[3] or (text[1] or "").replace("''", "'"))
 
 

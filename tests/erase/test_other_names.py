@@ -48,7 +48,7 @@ def test_a_renamed_dataset_does_not_bring_them_back(erased, lake):
     for options in ((), ("--force",)):
         code, _, err = lake("export", "visits", "--day", DAY, *options)
         assert code == 1
-        assert "erased from events, which may have had them" in err
+        assert "erased from dataset events, which may have had the same rows" in err
         assert "--allow-erased" in err
     assert erased.store.stat(f"tables/visits/day={DAY}/data.parquet") is None
     assert lake("export", "visits", "--day", NEXT)[0] == 0  # a day of which none were erased
@@ -59,7 +59,7 @@ def test_nor_does_a_backfill_of_all_missing_days(erased, lake):
     renamed(erased)
     code, _, err = lake("export", "visits", "--from", DAY, "--to", "2026-07-08")
     assert code == 1
-    assert err.count("erased from events") == 1
+    assert err.count("erased from dataset events") == 1
     stored = [stat.key for stat in erased.store.list("tables/visits/")]
     assert [f"day={day}" in str(stored) for day in (DAY, NEXT, "2026-07-07")] == [False, True, True]
 
