@@ -105,13 +105,19 @@ class Dagster:
         days: Sequence[str],
         on_progress: Callable[[BackfillProgress], None] = lambda _progress: None,
     ) -> BackfillResult:
-        """Exports every day (YYYY-MM-DD) of every asset and returns when all have an end."""
+        """Exports every day (YYYY-MM-DD) of every asset and returns when all have an end.
+
+        Schedules rest meanwhile: at 00:30 UTC one would export the last of these days, too.
+        """
+        self.api.stop_schedules()
         launched = self.api.launch_backfill(assets, days)
         # The daemon looks for backfills when it starts and then every 30 s, which is fixed:
         # where it has not been started yet, nothing is lost.
         self.start_daemon()
         partitions = [(asset, day) for asset in assets for day in days]
-        return self.api.wait_backfill(launched, partitions, on_progress)
+        result = self.api.wait_backfill(launched, partitions, on_progress)
+        self.api.reset_schedules()
+        return result
 
     def stop(self) -> None:
         """Stops the processes; runs in progress end with them."""

@@ -7,7 +7,7 @@ Does not: starting Dagster (dagster).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,18 @@ _LOCATIONS = """
 _DAEMONS = """
 { instance { daemonHealth { allDaemonStatuses {
     daemonType required healthy lastHeartbeatTime } } } }
+"""
+_SCHEDULES = """
+{ repositoriesOrError { ... on Error { message } ... on RepositoryConnection { nodes {
+    name location { name } schedules { name scheduleState { id } } } } } }
+"""
+_STOP_SCHEDULE = """
+mutation ($id: String!) {
+  changed: stopRunningSchedule(id: $id) { __typename ... on Error { message } } }
+"""
+_RESET_SCHEDULE = """
+mutation ($schedule: ScheduleSelector!) {
+  changed: resetSchedule(scheduleSelector: $schedule) { __typename ... on Error { message } } }
 """
 _LAUNCH = """
 mutation ($backfill: LaunchBackfillParams!) {
@@ -129,6 +141,40 @@ class DagsterApi:
             "allDaemonStatuses"
         ]
         return statuses
+
+    def stop_schedules(self) -> None:
+        """No schedule begins a run, until `reset_schedules`."""
+        for _, schedule in self._schedules():
+            self._change(_STOP_SCHEDULE, schedule["name"], id=schedule["scheduleState"]["id"])
+
+    def reset_schedules(self) -> None:
+        """Each is as its definition has it."""
+        for place, schedule in self._schedules():
+            self._change(
+                _RESET_SCHEDULE,
+                schedule["name"],
+                schedule={**place, "scheduleName": schedule["name"]},
+            )
+
+    def _schedules(self) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
+        answer = self._ask(_SCHEDULES)["repositoriesOrError"]
+        if "nodes" not in answer:
+            raise Refused("Dagster names no schedules", where=self.url, found=answer["message"])
+        for repository in answer["nodes"]:
+            place = {
+                "repositoryName": repository["name"],
+                "repositoryLocationName": repository["location"]["name"],
+            }
+            yield from ((place, schedule) for schedule in repository["schedules"])
+
+    def _change(self, mutation: str, name: str, **variables: Any) -> None:
+        changed = self._ask(mutation, **variables)["changed"]
+        if changed["__typename"] != "ScheduleStateResult":
+            raise Refused(
+                "Dagster does not change a schedule",
+                where=f"{self.url}: {name}",
+                found=changed.get("message", changed["__typename"]),
+            )
 
     def launch_backfill(self, assets: Sequence[str], days: Sequence[str]) -> str:
         """Asks for every day (YYYY-MM-DD) of every asset; returns the backfill's id."""

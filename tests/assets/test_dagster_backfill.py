@@ -152,6 +152,7 @@ def dagster(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Da
             home, site.config, site.environment, daemon=False, history=Path(history)
         ) as running,
     ):
+        running.api.stop_schedules()  # at 00:30 UTC one would export yesterday
         yield running
     left = [
         process.parent.name

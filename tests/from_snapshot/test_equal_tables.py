@@ -13,6 +13,7 @@ from support.gone_sources import (
     with_dataset,
     without_sources,
 )
+from support.left_behind import left_in
 from support.loaded_site import SYSTEMS
 
 from lake.base.day import day_range
@@ -52,7 +53,7 @@ def test_every_table_equals_the_one_exported_in_time(own, site, lake, restores, 
     # What is there is not read again, and nothing is restored for it.
     assert len(restores.servers) == 3
     assert not any(server.is_up for server in restores.servers)
-    assert list(temporary.iterdir()) == []
+    assert left_in(temporary) == []
     restores.snapshots.clear()
     status, out, _ = lake("export", *span, *more)
     assert (status, json.loads(out)["skipped"]) == (0, len(days))
@@ -95,7 +96,7 @@ def test_a_collection_that_the_snapshot_lacks_is_no_empty_day(own, lake, restore
     assert error["what"] == "no collection 'usage_analytic' in the snapshot"
     assert "usage_analytics" in error["expected"]
     assert list(own.store.list("tables/later")) == []
-    assert list(temporary.iterdir()) == []
+    assert left_in(temporary) == []
 
 
 def test_no_snapshot(own, lake, restores):

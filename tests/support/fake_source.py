@@ -16,6 +16,7 @@ from lake.config.datasets import Dataset
 from lake.partition.table import TableStream
 from lake.systems.mongo.reading.names import TYPING
 from lake.systems.source import MERGED_LINES, Count
+from support.left_behind import left_in
 
 SCHEMA = pa.schema([("_id", pa.int64()), ("text", pa.string())])
 
@@ -47,7 +48,7 @@ class FakeSource:
     @contextmanager
     def read(self, dataset: Dataset, day: Day, scratch: Path) -> Iterator[TableStream]:
         self.calls.append(("read", str(day)))
-        assert list(scratch.iterdir()) == []
+        assert left_in(scratch) == []
         details: dict[str, Any] = {"typing": TYPING}  # as MongoDB's days have it
         details |= {MERGED_LINES: self.merged_lines} if self.merged_lines else {}
         if str(day) in self.left_out:
