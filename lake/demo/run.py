@@ -94,6 +94,7 @@ def run_demo(
             )
             _keep(settings, place, window, stack, reporter)
             if serve:
+                dagster.api.reset_schedules()
                 dagster.start_daemon()
                 serve(stack, dagster.url, report)
                 _keep(settings, place, window, stack, reporter)

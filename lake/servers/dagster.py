@@ -107,7 +107,8 @@ class Dagster:
     ) -> BackfillResult:
         """Exports every day (YYYY-MM-DD) of every asset and returns when all have an end.
 
-        Schedules rest meanwhile: at 00:30 UTC one would export the last of these days, too.
+        Schedules rest from then on: at 00:30 UTC one would export the last of these days, too.
+        `api.reset_schedules` lets them begin again.
         """
         self.api.stop_schedules()
         launched = self.api.launch_backfill(assets, days)
@@ -115,9 +116,7 @@ class Dagster:
         # where it has not been started yet, nothing is lost.
         self.start_daemon()
         partitions = [(asset, day) for asset in assets for day in days]
-        result = self.api.wait_backfill(launched, partitions, on_progress)
-        self.api.reset_schedules()
-        return result
+        return self.api.wait_backfill(launched, partitions, on_progress)
 
     def stop(self) -> None:
         """Stops the processes; runs in progress end with them."""

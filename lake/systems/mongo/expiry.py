@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import Any
@@ -34,7 +34,15 @@ from lake.store import Store
 from lake.systems.expiry import NEVER_S, Index, Rule
 from lake.systems.mongo.config import MongoDataset, MongoSource
 from lake.systems.mongo.discovery import database_of, indexes_of, listed
-from lake.systems.mongo.limits import limit_of
+from lake.systems.mongo.limits import (
+    INDEX_NAME,
+    deletes,
+    described,
+    index_of,
+    is_made_here,
+    is_on,
+    on_field,
+)
 from lake.systems.mongo.privileges import lacking
 from lake.systems.mongo.reading.connection import (
     TOLERANT,
@@ -45,7 +53,6 @@ from lake.systems.mongo.reading.connection import (
 )
 from lake.systems.mongo.reading.reader import dated_between, of_day
 
-INDEX_NAME = "lake_ttl"
 _MAX_OBJECT_ID_S = 1 << 32
 _UNAUTHORIZED, _NO_SUCH_COMMAND, _NOT_IMPLEMENTED = 13, 59, 238
 _RIGHTS = ("createIndex", "collMod")
@@ -88,12 +95,12 @@ class MongoExpiry:
             ]
             indexes = indexes_of(database[settings.collection])
             commands = _commands(database)
-        ours = _on_field(indexes, settings)
+        ours = on_field(indexes, settings.time_field)
         apart = [
-            index for index in indexes if not _is_on(index, settings.time_field) and _deletes(index)
+            index for index in indexes if not is_on(index, settings.time_field) and deletes(index)
         ]
-        others = tuple(_described(index) for index in apart if not _is_made_here(index))
-        left = tuple(_index(index) for index in apart if _is_made_here(index))
+        others = tuple(described(index) for index in apart if not is_made_here(index))
+        left = tuple(index_of(index) for index in apart if is_made_here(index))
         obstacle = _obstacle(entry, settings)
         if not obstacle and commands and "collMod" not in commands:
             obstacle = "the server has no collMod: it can't change when documents expire"
@@ -130,8 +137,8 @@ class MongoExpiry:
                         raise
                     continue
                 for index in indexes:
-                    if _is_made_here(index) and _deletes(index):
-                        made[self._scope(str(entry["name"]))] = _index(index)
+                    if is_made_here(index) and deletes(index):
+                        made[self._scope(str(entry["name"]))] = index_of(index)
         return made
 
     def first_ms(self, dataset: Dataset, from_ms: int | None, before_ms: int) -> int | None:
@@ -205,12 +212,14 @@ class MongoExpiry:
             name = index.name if index else _new_name(database, settings)
             try:
                 database.command(_command(settings, index, name, limit_s))
-                for twin in _on_field(indexes_of(database[settings.collection]), settings):
+                for twin in on_field(
+                    indexes_of(database[settings.collection]), settings.time_field
+                ):
                     if twin.limit_s is not None and twin.limit_s < limit_s:
                         database.command(_command(settings, twin, twin.name, limit_s))
             except OperationFailure as error:
                 raise self._refused(settings, index, error) from error
-            indexes = _on_field(indexes_of(database[settings.collection]), settings)
+            indexes = on_field(indexes_of(database[settings.collection]), settings.time_field)
         point("done", f"ttl/{dataset.name}")
         index_now = indexes[0] if indexes else None
         if index_now is None or index_now.limit_s != limit_s or Index(name, limit_s) not in indexes:
@@ -308,11 +317,6 @@ def _new_name(database: Database[Document], settings: MongoDataset) -> str:
     return f"{INDEX_NAME}_{settings.time_field}" if INDEX_NAME in names else INDEX_NAME
 
 
-def _is_made_here(index: Mapping[str, Any]) -> bool:
-    name = str(index["name"])
-    return name == INDEX_NAME or name.startswith(f"{INDEX_NAME}_")
-
-
 def _commands(database: Database[Document]) -> Document:
     """The server's commands; none where it does not list them."""
     try:
@@ -349,35 +353,6 @@ def _stored(store: Store, manifest: Manifest) -> Iterator[bytes]:
 def _expiring(settings: MongoDataset, before_ms: int) -> Document:
     """An array matches where one of its dates does: as the TTL monitor takes it."""
     return {settings.time_field: {"$lt": DatetimeMS(before_ms)}}
-
-
-def _on_field(indexes: Sequence[Mapping[str, Any]], settings: MongoDataset) -> list[Index]:
-    """Those of the time field alone, the lowest limit first, those without one last."""
-    ours = [_index(index) for index in indexes if _is_on(index, settings.time_field)]
-    return sorted(ours, key=lambda index: NEVER_S + 1 if index.limit_s is None else index.limit_s)
-
-
-def _deletes(index: Mapping[str, Any]) -> bool:
-    limit_s = limit_of(index)
-    return limit_s is not None and limit_s < NEVER_S
-
-
-def _is_on(index: Mapping[str, Any], path: str) -> bool:
-    """Whether it is an index of that field alone, over all documents."""
-    key = dict(index["key"])
-    simple = list(key) == [path] and isinstance(key[path], int | float)
-    return simple and not index.get("partialFilterExpression")
-
-
-def _index(index: Mapping[str, Any]) -> Index:
-    return Index(str(index["name"]), limit_of(index))
-
-
-def _described(index: Mapping[str, Any]) -> str:
-    fields = ", ".join(index["key"])
-    partial = " of some documents" if index.get("partialFilterExpression") else ""
-    days = (limit_of(index) or 0) / _DAY_S
-    return f"index {index['name']!r} on {fields}: deletes{partial} after {days:g} days"
 
 
 def _obstacle(entry: Mapping[str, Any], settings: MongoDataset) -> str:
