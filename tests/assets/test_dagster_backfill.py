@@ -17,6 +17,7 @@ import boto3
 import pyarrow.parquet as pq
 import pymongo
 import pytest
+import requests
 import yaml
 from playwright.sync_api import Browser, Page, expect
 from support.browsing import new_page
@@ -313,6 +314,24 @@ def test_no_secret_is_written_down(dagster, launched, site):
             read[file] = file.read_bytes()
     assert {"code.log", "daemon.log", "web.log", "runs.db"} <= {file.name for file in read}
     assert [file for file, text in read.items() if any(secret in text for secret in secrets)] == []
+
+
+def test_schedules_rest_and_begin_again(dagster):
+    asked = (
+        "{ repositoriesOrError { ... on RepositoryConnection { nodes { schedules { "
+        "scheduleState { status } } } } } }"
+    )
+
+    def statuses() -> set[str]:
+        answer = requests.post(f"{dagster.url}/graphql", json={"query": asked}, timeout=60).json()
+        nodes = answer["data"]["repositoriesOrError"]["nodes"]
+        return {each["scheduleState"]["status"] for node in nodes for each in node["schedules"]}
+
+    assert statuses() == {"STOPPED"}
+    dagster.api.reset_schedules()
+    assert statuses() == {"RUNNING"}
+    dagster.api.stop_schedules()
+    assert statuses() == {"STOPPED"}
 
 
 def test_unknown_names_are_refused(dagster):

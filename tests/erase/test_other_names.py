@@ -8,18 +8,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from support.other_names import added, renamed
 
 from lake.base.day import Day
 from lake.erased import ERASURES, ErasedDays, Erasure
 
 DAY, NEXT = "2026-07-05", "2026-07-06"
 WHERE = "text = '2026-07-05 1'"
-SECOND = """
-[[dataset]]
-name = "{name}"
-source = "mongo"
-collection = "{collection}"
-"""
 
 
 @pytest.fixture
@@ -30,21 +25,8 @@ def erased(place, lake):
     return place
 
 
-def renamed(place, name: str = "visits", collection: str = "events") -> None:
-    old = 'name = "events"\nsource = "mongo"\ncollection = "events"'
-    new = f'name = "{name}"\nsource = "mongo"\ncollection = "{collection}"'
-    text = place.config.read_text()
-    assert old in text
-    place.config.write_text(text.replace(old, new))
-
-
-def added(place, name: str, collection: str) -> None:
-    text = place.config.read_text()
-    place.config.write_text(text + SECOND.format(name=name, collection=collection))
-
-
 def test_a_renamed_dataset_does_not_bring_them_back(erased, lake):
-    renamed(erased)
+    renamed(erased.config)
     for options in ((), ("--force",)):
         code, _, err = lake("export", "visits", "--day", DAY, *options)
         assert code == 1
@@ -56,7 +38,7 @@ def test_a_renamed_dataset_does_not_bring_them_back(erased, lake):
 
 
 def test_nor_does_a_backfill_of_all_missing_days(erased, lake):
-    renamed(erased)
+    renamed(erased.config)
     code, _, err = lake("export", "visits", "--from", DAY, "--to", "2026-07-08")
     assert code == 1
     assert err.count("erased from dataset events") == 1
@@ -65,14 +47,14 @@ def test_nor_does_a_backfill_of_all_missing_days(erased, lake):
 
 
 def test_nor_does_a_second_dataset_of_the_same_collection(erased, lake):
-    added(erased, "again", "events")
+    added(erased.config, "again", "events")
     assert lake("export", "again", "--day", DAY)[0] == 1
     assert lake("export", "again", "--day", NEXT)[0] == 0
 
 
 def test_other_collections_are_exported(erased, lake):
-    renamed(erased)
-    added(erased, "more", "others")
+    renamed(erased.config)
+    added(erased.config, "more", "others")
     for name in ("users", "more"):
         assert lake("export", name, "--day", DAY)[0] == 0
 
@@ -87,7 +69,7 @@ def test_a_record_of_an_earlier_version_has_no_definition(erased, lake, is_dropp
     erased.store.write(key, json.dumps(record).encode())
     if is_dropped:
         assert lake("drop", "events", "--day", DAY, "--force", "--yes")[0] == 0
-    renamed(erased)
+    renamed(erased.config)
     assert lake("export", "visits", "--day", DAY)[0] == 1
     assert lake("export", "users", "--day", DAY)[0] == (1 if is_dropped else 0)
 
@@ -116,7 +98,7 @@ def test_of_a_selector_that_is_gone_any_other_may_have_the_rows(place):
 def test_an_erasure_names_the_other_datasets_that_have_the_rows(place, lake):
     place.export(DAY)
     place.export(DAY, "users")
-    added(place, "again", "events")
+    added(place.config, "again", "events")
     assert lake("export", "again", "--day", NEXT)[0] == 0
     _, out, _ = lake("erase", "events", "--where", WHERE, "--dry-run")
     assert "still in   dataset again, of the same collection: erase there, too" in out
@@ -129,7 +111,7 @@ def test_an_erasure_names_the_other_datasets_that_have_the_rows(place, lake):
 
 def test_and_those_that_lake_toml_no_longer_has(place, lake):
     place.export(DAY)
-    renamed(place)
+    renamed(place.config)
     assert lake("export", "visits", "--day", DAY)[0] == 0
     code, out, _ = lake("erase", "visits", "--where", "text = 'nobody'", "--dry-run")
     assert code == 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from support.other_names import added, renamed
 
 from lake.base.day import Day
 from lake.config.settings import load
@@ -17,24 +18,12 @@ from lake.holds.hold import Hold, key_of
 from lake.retention.plan import make_plan
 
 DAY, NEXT = "2026-07-05", "2026-07-06"
-SECOND = """
-[[dataset]]
-name = "{name}"
-source = "mongo"
-collection = "{collection}"
-"""
 
 
 @pytest.fixture
 def held(place) -> Hold:
     """Of `events`, from a day on, without an end."""
     return add(place.settings, place.store, ["events"], Day.parse(DAY), None, "case 17")
-
-
-def renamed(place, name: str = "visits", more: str = "") -> None:
-    text = place.config.read_text()
-    assert 'name = "events"' in text
-    place.config.write_text(text.replace('name = "events"', f'name = "{name}"') + more)
 
 
 def covered(place) -> set[str]:
@@ -52,7 +41,7 @@ def test_only_its_datasets_are_held(place, held):
 
 
 def test_a_renamed_dataset_is_held(place, held, lake):
-    renamed(place)
+    renamed(place.config)
     assert covered(place) == {"visits"}  # `users` is another collection
     assert lake("export", "visits", "--day", DAY)[0] == 0
     code, _, err = lake("drop", "visits", "--day", DAY, "--force", "--yes")
@@ -64,25 +53,22 @@ def test_a_renamed_dataset_is_held(place, held, lake):
 
 
 def test_so_is_a_second_dataset_of_the_same_collection(place, held):
-    more = SECOND.format(name="again", collection="events")
-    more += SECOND.format(name="other", collection="others")
-    place.config.write_text(place.config.read_text() + more)
+    added(place.config, "again", "events")
+    added(place.config, "other", "others")
     assert covered(place) == {"events", "again"}
 
 
 def test_its_rows_are_held_where_another_collection_took_its_name(place, held):
     text = place.config.read_text()
     assert 'collection = "events"' in text
-    place.config.write_text(
-        text.replace('collection = "events"', 'collection = "events_v2"')
-        + SECOND.format(name="earlier", collection="events")
-        + SECOND.format(name="other", collection="others")
-    )
+    place.config.write_text(text.replace('collection = "events"', 'collection = "events_v2"'))
+    added(place.config, "earlier", "events")
+    added(place.config, "other", "others")
     assert covered(place) == {"events", "earlier"}
 
 
 def test_retention_keeps_the_days_of_a_renamed_dataset(place, held, lake):
-    renamed(place)
+    renamed(place.config)
     assert lake("export", "visits", "--day", DAY)[0] == 0
     assert lake("export", "users", "--day", DAY)[0] == 0
     settings = load(str(place.config), {})
@@ -99,7 +85,7 @@ def test_a_hold_of_an_earlier_version_covers_the_whole_system(place, held):
     assert record.pop("definitions")["events"]["collection"] == "events"
     place.store.write(key_of(held.id), json.dumps(record).encode())
     assert covered(place) == {"events"}
-    renamed(place)
+    renamed(place.config)
     assert covered(place) == {"visits", "users"}  # `lines` is of another system
 
 
