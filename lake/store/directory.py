@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -15,13 +16,21 @@ from io import FileIO
 from pathlib import Path
 from secrets import token_hex
 
-from lake.base.errors import Conflict, LakeError, Missing, PermanentError, Refused
+from lake.base.errors import (
+    Conflict,
+    LakeError,
+    Missing,
+    PermanentError,
+    Refused,
+    TransientError,
+)
 from lake.base.faults import point
 from lake.store.protocol import ObjectStat, Unfinished, Upload, Version
 
 _CHUNK = 1 << 20
 _PARTS = ".parts"  # files being written, all in one folder: no glob over tables meets them
 _LOCK = ".lock"
+_LOCKED_WITHIN_S = 60.0
 _SLASH = "!"  # in a part's name, which begins with its object's key
 
 
@@ -213,10 +222,33 @@ class DirectoryStore:
 
 
 def _locked(file: Path) -> int:
-    """A descriptor that holds its lock."""
+    """A descriptor that holds its lock. Raises TransientError: a stopped process never frees it."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    deadline, pause = time.monotonic() + _LOCKED_WITHIN_S, 0.001
+    try:
+        while not _try_lock(descriptor):
+            if time.monotonic() > deadline:
+                raise TransientError(
+                    "another process keeps the directory locked",
+                    where=file,
+                    expected=f"locked for moments, free within {_LOCKED_WITHIN_S:.0f} s",
+                    remedy="continue or end that process, which is suspended or hangs: "
+                    "`lsof` with this file's path names it",
+                )
+            time.sleep(pause)
+            pause = min(pause * 2, 0.02)
+    except BaseException:
+        os.close(descriptor)
+        raise
     return descriptor
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _is_same(descriptor: int, file: Path) -> bool:

@@ -1,10 +1,14 @@
 import os
+import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from support.forked import started
+from support.waiting import wait_until_stopped
 
-from lake.base.errors import Conflict, Missing, PermanentError, Refused
+from lake.base.errors import Conflict, Missing, PermanentError, Refused, TransientError
+from lake.store import directory
 from lake.store.directory import DirectoryStore
 
 
@@ -201,3 +205,26 @@ def test_no_permission(store):
             os.seteuid(0)
         (store.root / "t").chmod(0o755)
     assert store.read("t/a") == b"1"
+
+
+def test_a_suspended_writer_keeps_nobody_waiting_for_ever(store, monkeypatch):
+    monkeypatch.setattr(directory, "_LOCKED_WITHIN_S", 0.5)
+    process = started(_write_until_stopped, store.root)
+    wait_until_stopped(process.pid)
+    with pytest.raises(TransientError, match="keeps the directory locked") as caught:
+        store.write("b", b"other")
+    assert f"where: {store.root}/.parts/.lock" in str(caught.value)
+    os.kill(process.pid, signal.SIGCONT)
+    process.join()
+    assert process.exitcode == 0
+    store.write("b", b"other")
+    assert files(store) == {"a", "b"}
+
+
+def _write_until_stopped(root):
+    """Suspended when it has deleted, which the lock guards: as Ctrl-Z may."""
+    os.environ["LAKE_FAULT"] = "SIGSTOP deleted a"
+    store = DirectoryStore(root)
+    store.write("a", b"one")
+    store.delete("a")
+    store.write("a", b"one")

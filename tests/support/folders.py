@@ -104,19 +104,19 @@ def take_until(folders: Folders, fault: str, day: Day = DAY) -> None:
 
 def _stop_without_the_lock() -> None:
     """A process that stops while one of its threads has the directory's lock keeps it for ever."""
-    guard, alone, kill = RLock(), DirectoryStore._alone, os.kill
+    guard, alone, send = RLock(), DirectoryStore._alone, signal.raise_signal
 
     @contextmanager
     def guarded(store: DirectoryStore) -> Iterator[None]:
         with guard, alone(store):
             yield
 
-    def stop(pid: int, number: int) -> None:
+    def stop(number: int) -> None:
         with guard:
-            kill(pid, number)
+            send(number)
 
     DirectoryStore._alone = guarded
-    os.kill = stop
+    signal.raise_signal = stop
 
 
 def restore_until(folders: Folders, into: Path, most: int) -> None:
