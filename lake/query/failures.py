@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from typing import NamedTuple
 
@@ -295,9 +295,10 @@ def spelled(name: str) -> str:
 @cache
 def _reserved() -> frozenset[str]:
     """Words that SQL takes for names only where they are quoted."""
-    words = duckdb.sql(
-        "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category = 'reserved'"
-    ).fetchall()
+    with closing(duckdb.connect()) as connection:  # the default one is its user's
+        words = connection.execute(
+            "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category = 'reserved'"
+        ).fetchall()
     return frozenset(word for (word,) in words)
 
 

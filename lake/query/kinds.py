@@ -11,11 +11,17 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
-from functools import reduce
-from typing import Any
+from functools import cache, reduce
+from typing import TYPE_CHECKING, Any
+
+import duckdb
 
 from lake.base.errors import BadData
+
+if TYPE_CHECKING:
+    from duckdb.typing import DuckDBPyType
 
 _PLAIN = {
     "bool": "BOOLEAN",
@@ -189,3 +195,13 @@ def quoted_name(name: str) -> str:
 def quoted_text(text: str) -> str:
     """An SQL string."""
     return "'" + text.replace("'", "''") + "'"
+
+
+@cache
+def parsed_type(text: str) -> DuckDBPyType:
+    """A type as SQL writes it. Raises duckdb.Error where the text is none.
+
+    By a connection of its own: an error in the default one would abort its caller's transaction.
+    """
+    with closing(duckdb.connect()) as connection:
+        return duckdb.sqltype(text, connection=connection)

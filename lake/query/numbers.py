@@ -17,7 +17,7 @@ import duckdb
 
 from lake.base.day import Day
 from lake.query.casts import plain_text
-from lake.query.kinds import Plain, decimal_digits, folded, quoted_name, widest
+from lake.query.kinds import Plain, decimal_digits, folded, parsed_type, quoted_name, widest
 from lake.query.merged import Node
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def read_as(value: str, type_: str, node: Node | None) -> str:
     if not has_numbers(type_):
         return f"TRY_CAST({value} AS {type_})"
     try:
-        pattern = duckdb.sqltype(with_numbers_as(_STAND_IN, type_))
+        pattern = parsed_type(with_numbers_as(_STAND_IN, type_))
     except duckdb.Error:
         return f"TRY_CAST({value} AS {type_})"
     known, whole = _types(pattern, node)

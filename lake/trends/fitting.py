@@ -21,7 +21,7 @@ from lake.query import Lake
 from lake.query.casts import type_as
 from lake.query.failures import explained
 from lake.query.hourly import hourly
-from lake.query.kinds import folded, quoted_name, quoted_text
+from lake.query.kinds import folded, parsed_type, quoted_name, quoted_text
 from lake.query.levels import with_level
 from lake.query.merged import LIST, STRUCT, Node
 from lake.query.numbers import NUMBER, TEXT, as_text, on_days_of_numbers, read_as, with_numbers_as
@@ -340,7 +340,7 @@ def _nested(text: str, node: Node, kind: str, *, as_json: bool) -> str:
         item, of_item, lists = item.item, _OF_ITEMS.sub("", of_item), f"{lists}[]"
         varying |= item.varying
     try:
-        by_name = any(folded(name) in item.members for name, _ in duckdb.sqltype(of_item).children)
+        by_name = any(folded(name) in item.members for name, _ in parsed_type(of_item).children)
     except duckdb.Error:
         return text  # the statement's own error names the type
     if by_name and not varying and not as_json:

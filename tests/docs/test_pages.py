@@ -49,7 +49,7 @@ def test_readme(pages: Pages) -> None:
     directory = pages.folder / "readme"
     made = {"incident.html", "lake.duckdb", "lake.json", "lake.db", "usage.parquet"}
     assert made <= {path.name for path in directory.iterdir()}
-    assert len(duckdb.sql(f"FROM '{directory}/usage.parquet'").fetchall()) > 100
+    assert len(duckdb.connect().sql(f"FROM '{directory}/usage.parquet'").fetchall()) > 100
     assert len(pages.receiver.texts) == 1
 
 

@@ -23,7 +23,7 @@ WHERE = "text = '2026-07-05 1'"
 
 def rows(place, day: str = DAY) -> list:
     file = place.store.url(f"tables/events/day={day}/data.parquet")
-    return duckdb.sql(f"SELECT _id, text FROM '{file}' ORDER BY _id").fetchall()
+    return duckdb.connect().sql(f"SELECT _id, text FROM '{file}' ORDER BY _id").fetchall()
 
 
 def manifest(place, day: str = DAY):

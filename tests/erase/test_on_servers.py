@@ -233,7 +233,7 @@ def test_nothing_of_a_person_is_left_but_in_snapshots(
         assert mine == other
     file = tmp_path / "logs"
     query = f"SELECT \"user\", level, line FROM read_parquet('{file}')"
-    rows = duckdb.sql(query).fetchall()
+    rows = duckdb.connect().sql(query).fetchall()
     assert sorted(rows) == sorted(
         (dict(labels)["user"], dict(labels)["level"], text)
         for labels, texts in lines.items()

@@ -92,7 +92,9 @@ def test_a_day_goes_to_s3_and_is_proven(on_s3, lake, bucket, events, tmp_path):
     assert manifest["bytes"] == len(data)
     assert manifest["sha256"] == hashlib.sha256(data).hexdigest()
     (tmp_path / "data.parquet").write_bytes(data)
-    answer = duckdb.sql(f"SELECT count(*), sum(n) FROM '{tmp_path}/data.parquet'").fetchone()
+    answer = (
+        duckdb.connect().sql(f"SELECT count(*), sum(n) FROM '{tmp_path}/data.parquet'").fetchone()
+    )
     assert answer == (1440, sum(range(1440)))
     assert lake("export", "--day", DAY)[1] == "1 skipped\n"
     assert lake("export", "--day", DAY, "--force")[1].startswith("1 rewritten")

@@ -122,7 +122,11 @@ def test_rows_come_back_and_duckdb_agrees(tmp_path):
     path = tmp_path / "data.parquet"
     path.write_bytes(data)
     expected = sum(row["value"] or 0 for row in whole.to_pylist())
-    answer = duckdb.sql(f"SELECT count(*), sum(value), count(llm.tokens) FROM '{path}'").fetchone()
+    answer = (
+        duckdb.connect()
+        .sql(f"SELECT count(*), sum(value), count(llm.tokens) FROM '{path}'")
+        .fetchone()
+    )
     tokens = sum(bool(r["llm"] and r["llm"]["tokens"] is not None) for r in whole.to_pylist())
     assert answer == (1000, pytest.approx(expected), tokens)
 
@@ -167,8 +171,8 @@ def test_no_rows_make_an_object_with_its_schema(batches, tmp_path):
     assert pq.read_schema(io.BytesIO(data)).names == SCHEMA.names
     path = tmp_path / "empty.parquet"
     path.write_bytes(data)
-    assert duckdb.sql(f"SELECT count(*) FROM '{path}'").fetchone() == (0,)
-    described = duckdb.sql(f"DESCRIBE SELECT * FROM '{path}'").fetchall()
+    assert duckdb.connect().sql(f"SELECT count(*) FROM '{path}'").fetchone() == (0,)
+    described = duckdb.connect().sql(f"DESCRIBE SELECT * FROM '{path}'").fetchall()
     assert [name for name, *_ in described] == SCHEMA.names
 
 

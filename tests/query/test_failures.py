@@ -127,12 +127,12 @@ def test_words_that_sql_reserves(make_lake, table) -> None:
 
 def test_arithmetic_on_a_column_that_became_text() -> None:
     with pytest.raises(UsageError, match="TRY_CAST"), explained("the lake"):
-        duckdb.sql("SELECT sum(t) FROM (SELECT 'a' AS t)")
+        duckdb.connect().sql("SELECT sum(t) FROM (SELECT 'a' AS t)")
 
 
 def test_a_failed_computation_is_no_failed_read() -> None:
     with pytest.raises(PermanentError) as caught, explained("the lake"):
-        duckdb.sql("SELECT 9223372036854775807 + i FROM range(2) t(i)").fetchall()
+        duckdb.connect().sql("SELECT 9223372036854775807 + i FROM range(2) t(i)").fetchall()
     assert "Out of Range" in str(caught.value)
     assert "lake verify" not in str(caught.value)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import duckdb
 import pytest
 
 from lake.base.errors import BadData
-from lake.query.kinds import kind_of, widest
+from lake.query.failures import spelled
+from lake.query.kinds import kind_of, parsed_type, widest
 
 
 @pytest.mark.parametrize(
@@ -34,3 +36,12 @@ def test_the_number_type_that_holds_two(kind: str, other: str, both: str | None)
 def test_a_type_that_no_table_has() -> None:
     with pytest.raises(BadData, match=r"interval\[month\]"):
         kind_of({"name": "x", "type": "interval[month]"})
+
+
+def test_the_transaction_of_the_default_connection_is_left_alone() -> None:
+    rows = duckdb.sql("FROM range(100_000)")
+    first = rows.fetchone()  # a transaction that goes on
+    with pytest.raises(duckdb.Error):
+        parsed_type("STRUCT(")
+    assert spelled("select") == '"select"'
+    assert [first, *rows.fetchall()] == [(n,) for n in range(100_000)]

@@ -35,7 +35,7 @@ def test_limits_are_the_callers_own() -> None:
     with closing(macro_connection()) as usual:
         before = usual.execute(asked).fetchone()
         with closing(macro_connection(threads=None, memory="1GiB")) as limited:
-            cores = duckdb.sql("SELECT current_setting('threads')").fetchone()
+            cores = duckdb.connect().sql("SELECT current_setting('threads')").fetchone()
             assert limited.execute(asked).fetchone() == (*cores, "1.0 GiB")
             assert limited.execute("SELECT level_name('WARNING')").fetchall() == [("warn",)]
         assert usual.execute(asked).fetchone() == before

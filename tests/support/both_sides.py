@@ -14,12 +14,12 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-import duckdb
 from bson import Decimal128
 from pymongo.collection import Collection
 
 from lake.base.day import Day, day_range
 from lake.query import Answer, Lake
+from lake.query.kinds import parsed_type
 from support.documents import FIRST, Document
 
 _LEFT_OUT = re.compile(r"column (\S+) leaves out ([\d,]+) values?")
@@ -64,7 +64,7 @@ class Both:
         for name, text in zip(answer.columns, answer.types, strict=True):
             spelled[name] = text
             if text.startswith("STRUCT") and not text.endswith("[]"):
-                members = duckdb.sqltype(text).children
+                members = parsed_type(text).children
                 spelled |= {f"{name}.{member}": str(type_) for member, type_ in members}
         return spelled
 

@@ -193,7 +193,10 @@ def test_uuids_join_documents() -> None:
     users = table(*({"user": identifier, "name": f"u{n}"} for n, identifier in enumerate(ids)))  # noqa: F841
     orders = table(*({"of": ids[n], "cost": n} for n in (2, 2, 0)))  # noqa: F841  DuckDB
     joined = "FROM orders JOIN users ON orders.of = users.user GROUP BY name ORDER BY name"
-    assert duckdb.sql(f"SELECT name, sum(cost) {joined}").fetchall() == [("u0", 0), ("u2", 4)]
+    assert duckdb.connect().sql(f"SELECT name, sum(cost) {joined}").fetchall() == [
+        ("u0", 0),
+        ("u2", 4),
+    ]
 
 
 def test_names_that_are_no_columns() -> None:

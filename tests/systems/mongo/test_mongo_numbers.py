@@ -269,10 +269,14 @@ def test_sums_as_the_server_gives_them(mongo_uri: str, mongo_database: str, tmp_
     reader = MongoReader(MongoSource(uri=mongo_uri, database=mongo_database))
     with closing(reader), reader.read(dataset, Day.parse("2026-07-01"), tmp_path) as answer:
         orders_table = pa.Table.from_batches(answer.batches, answer.schema)  # noqa: F841  DuckDB
-    row = duckdb.sql(
-        "SELECT sum(cost), sum(price), min(s.v), sum(s.v), "
-        "sum(list_sum(list_transform(items, lambda i: i.n))), count(cost) FROM orders_table"
-    ).fetchone()
+    row = (
+        duckdb.connect()
+        .sql(
+            "SELECT sum(cost), sum(price), min(s.v), sum(s.v), "
+            "sum(list_sum(list_transform(items, lambda i: i.n))), count(cost) FROM orders_table"
+        )
+        .fetchone()
+    )
     assert row == (
         expected["cost"], expected["price"].to_decimal(), expected["least"], expected["v"],
         items["n"], 200,

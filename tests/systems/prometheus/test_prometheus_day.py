@@ -260,9 +260,13 @@ def test_parquet_is_laid_out_for_series(reader, scratch, tmp_path):
     assert "BYTE_STREAM_SPLIT" in encodings["value"]
     for name in ("series_id", "metric", "job", "path"):
         assert "RLE_DICTIONARY" in encodings[name]
-    row = duckdb.sql(
-        "SELECT count(*), count(DISTINCT series_id), max(epoch_ms(ts)), "
-        "count(*) FILTER (labels['Zone'] = 'kr') > 0 FROM read_parquet(?)",
-        params=[str(path)],
-    ).fetchone()
+    row = (
+        duckdb.connect()
+        .sql(
+            "SELECT count(*), count(DISTINCT series_id), max(epoch_ms(ts)), "
+            "count(*) FILTER (labels['Zone'] = 'kr') > 0 FROM read_parquet(?)",
+            params=[str(path)],
+        )
+        .fetchone()
+    )
     assert row == (written.rows, 15 + MANY_NAMES, DAY.end_ms - 15_000, True)
