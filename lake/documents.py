@@ -45,6 +45,7 @@ def documents(store: Store, dataset: Dataset, day: Day) -> Iterator[str]:
             f"{dataset.name!r} has no documents",
             expected='a dataset with source = "mongo"',
             found=f'source = "{dataset.source}"',
+            remedy="`lake query` reads datasets of every system",
         )
     manifest = read_manifest(store, dataset.name, day)
     if manifest is None:

@@ -85,6 +85,16 @@ class Day:
         return self.date.isoformat()
 
 
+def require_range(start: Day | None, end: Day | None) -> None:
+    """Raises UsageError unless `start` is before `end`, the exclusive end day; None is open."""
+    if start and end and not start < end:
+        raise UsageError(
+            "an empty range of days",
+            expected="--from before --to, which is exclusive",
+            found=f"--from {start}, --to {end}",
+        )
+
+
 def day_range(start: Day, end: Day) -> Iterator[Day]:
     """The days from start to end (exclusive)."""
     for offset in range(max(0, start.days_until(end))):

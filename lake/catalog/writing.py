@@ -77,7 +77,7 @@ def _refuse_other_files(file: Path) -> None:
                 found=cause(error),
                 remedy="close it there, or open it with READ_ONLY: then it can be replaced",
             ) from error
-        raise _other(file, error) from error
+        raise _other(file, cause(error)) from error
     if rows:
         raise _other(file, "the tables " + ", ".join(name for (name,) in rows))
 

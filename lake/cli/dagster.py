@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from lake.base.causes import cause
 from lake.base.errors import PermanentError
 from lake.cli.options import config_option, json_option
 from lake.process.scratch import replaced_at_once
@@ -70,6 +71,7 @@ def _write_instance(directory: Path) -> bool:
             "Dagster's home can't be written",
             where=directory,
             expected="a directory that can be created or written to",
-            found=error.strerror,
+            found=cause(error),
+            remedy="name another directory",
         ) from error
     return True

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lake.base.day import Day
-from lake.base.errors import UsageError
+from lake.base.day import Day, require_range
 from lake.base.printable import shown
 from lake.base.sizes import counted
 from lake.cli.completing import DatasetType
@@ -45,12 +44,7 @@ def describe(
     from lake.describe import describe as describe_dataset  # noqa: PLC0415
     from lake.query import connect  # noqa: PLC0415
 
-    if start and end and start >= end:
-        raise UsageError(
-            "not a range of days",
-            expected="--from before --to, which is exclusive",
-            found=f"--from {start}, --to {end}",
-        )
+    require_range(start, end)
     with connect(config) as lake:
         names = [dataset.name for dataset in lake.settings.dataset]
         wanted = [lake.settings.dataset_named(dataset).name] if dataset else names

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lake.base.day import Day
+from lake.base.day import Day, require_range
 from lake.base.errors import UsageError
 from lake.base.sizes import counted, size
 from lake.cli.completing import DatasetType
@@ -80,12 +80,7 @@ def erase(
 
     if dry_run and yes:
         raise UsageError("--dry-run and --yes exclude each other")
-    if start and end and not start < end:
-        raise UsageError(
-            "an empty range of days",
-            expected="--from before --to, which is exclusive",
-            found=f"{start} … {end}",
-        )
+    require_range(start, end)
     settings = load(config)
     chosen = settings.dataset_named(dataset)
     result: Result | None = None

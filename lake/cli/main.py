@@ -79,17 +79,18 @@ COMPLETE = "_LAKE_COMPLETE"  # the variable with which a shell's script calls, b
 _COMMANDS = {name: target for commands in _SECTIONS.values() for name, target in commands.items()}
 
 
+def _command(name: str) -> click.Command:
+    module, _, attribute = _COMMANDS[name].partition(":")
+    command: click.Command = getattr(importlib.import_module(module), attribute)
+    return command
+
+
 class _Root(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        target = _COMMANDS.get(cmd_name)
-        if target is None:
-            return None
-        module, _, attribute = target.partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
+        return _command(cmd_name) if cmd_name in _COMMANDS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """A list for each section, all with one width of names."""
@@ -118,7 +119,7 @@ class _Root(click.Group):
     "-v",
     "--verbose",
     is_flag=True,
-    help="Logs requests to standard error, but for those that DuckDB makes.",
+    help="Logs requests to standard error, except those that DuckDB sends.",
 )
 @click.version_option(__version__, prog_name="monitoring-lake", help="Shows the version and exits.")
 def root(config_of_group: str | None, verbose: bool) -> None:  # noqa: ARG001  read by config_option
@@ -172,9 +173,14 @@ def main() -> None:
 
 
 def _called() -> str:
-    """The command that was called: `lake export`."""
-    name = next((word for word in sys.argv[1:] if word in _COMMANDS), "COMMAND")
-    return f"lake {name}"
+    """The command that was called: `lake export`, `lake hold add`."""
+    words = iter(sys.argv[1:])
+    name = next((word for word in words if word in _COMMANDS), None)
+    if name is None:
+        return "lake"
+    command = _command(name)
+    subcommands = command.commands if isinstance(command, click.Group) else {}
+    return " ".join(["lake", name, *[word for word in words if word in subcommands][:1]])
 
 
 def _redacting_excepthook(

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from lake.base.day import Day, day_range
+from lake.base.day import Day, day_range, require_range
 from lake.base.errors import UsageError
 from lake.cli.completing import FileType, complete_days
 
@@ -84,10 +84,5 @@ def chosen_days(day: Day | None, start: Day | None, end: Day | None) -> list[Day
         return None
     if not (start and end):
         raise UsageError("--from and --to belong together", expected="both, --to exclusive")
-    if not start < end:
-        raise UsageError(
-            "an empty range of days",
-            expected="--from before --to, which is exclusive",
-            found=f"{start} … {end}",
-        )
+    require_range(start, end)
     return list(day_range(start, end))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lake.base.causes import cause
-from lake.base.day import Day
+from lake.base.day import Day, require_range
 from lake.base.errors import UsageError
 from lake.base.printable import shown
 from lake.cli.completing import DatasetType, FileType, TrendType
@@ -348,12 +348,9 @@ def _range(quarter: str | None, start: Day | None, end: Day | None) -> tuple[Day
     if not start and not end:
         today = Day.today()
         return today.plus(-_DEFAULT_DAYS), today
-    if not (start and end and start < end):
-        raise UsageError(
-            "not a range of days",
-            expected="--from before --to, which is exclusive",
-            found=f"--from {start or 'not given'}, --to {end or 'not given'}",
-        )
+    if not (start and end):
+        raise UsageError("--from and --to belong together", expected="both, --to exclusive")
+    require_range(start, end)
     return start, end
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from lake.base.errors import ConfigError
+from lake.base.sizes import counted
 from lake.config.overrides import PREFIX
 from lake.config.settings import Settings, find_file, load
 from lake.doctor import alerts, expiry, lag, privacy, store, tools
@@ -44,7 +45,7 @@ def diagnose(config: str | None, env: Mapping[str, str]) -> Iterator[Check]:
 
 
 def _configuration(settings: Settings, config: str | None, env: Mapping[str, str]) -> Check:
-    summary = f"{find_file(config, env)}, {len(settings.dataset)} datasets"
+    summary = f"{find_file(config, env)}, {counted(len(settings.dataset), 'dataset')}"
     if variables := sorted(name for name in env if name.startswith(PREFIX) and "__" in name):
         summary += f"; overridden by {', '.join(variables)}"
     if not settings.dataset:

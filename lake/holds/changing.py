@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from lake import audit
 from lake.base.clock import utc_now
-from lake.base.day import Day
+from lake.base.day import Day, require_range
 from lake.base.errors import Conflict, Missing, UsageError
 from lake.config.settings import Settings
 from lake.holds.hold import ALL, ID, Hold, Release, key_of, release_key_of
@@ -41,12 +41,7 @@ def add(
     """
     if not reason.strip():
         raise UsageError("a hold needs a reason", expected="who wants the data kept, and why")
-    if start and end and not start < end:
-        raise UsageError(
-            "an empty range of days",
-            expected="--from before --to, which is exclusive",
-            found=f"{start} … {end}",
-        )
+    require_range(start, end)
     names = (ALL,) if ALL in datasets else tuple(dict.fromkeys(datasets))
     if not names:
         raise UsageError("no dataset", expected="names of datasets, or --all")

@@ -23,7 +23,7 @@ from typing import Any, TextIO
 from lake.base.errors import Incomplete, UsageError
 from lake.config.settings import Settings
 from lake.replay.programs import programs_for
-from lake.restore.directory import locked, serving
+from lake.restore.directory import locked, serving, unusable
 from lake.servers import Binary, Stack, start
 from lake.servers.progress import Progress, silent
 from lake.store import Store
@@ -259,7 +259,7 @@ def _locked(into: Path) -> TextIO:
     try:
         into.mkdir(mode=0o700, parents=True, exist_ok=True)  # for this user alone
     except OSError as error:
-        raise UsageError("the directory can't be used", where=into, found=error.strerror) from error
+        raise unusable(into, error) from error
     return locked(into / _LOCK)
 
 

@@ -122,6 +122,7 @@ def write(site: Site, folder: Path) -> int:
             where=folder.absolute(),
             expected="a directory that this user may write",
             found=cause(error),
+            remedy="name another directory",
         ) from error
     return len(written)
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from lake.base.causes import cause
 from lake.base.errors import PermanentError, TransientError, UsageError
 from lake.process.running import started
 
@@ -39,14 +40,22 @@ def serving(directory: Path) -> Iterator[None]:
             note.unlink(missing_ok=True)
 
 
+def unusable(directory: Path, error: OSError) -> UsageError:
+    """The error for a directory that can't be made, read or written."""
+    return UsageError(
+        "the directory can't be used",
+        where=directory,
+        found=cause(error),
+        remedy="name another directory",
+    )
+
+
 def locked(path: Path) -> TextIO:
     """Held by this process until it ends or the file is closed. Raises UsageError."""
     try:
         file = path.open("w", encoding="ascii")
     except OSError as error:
-        raise UsageError(
-            "the directory can't be used", where=path.parent, found=error.strerror
-        ) from error
+        raise unusable(path.parent, error) from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

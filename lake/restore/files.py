@@ -24,6 +24,7 @@ from lake.base.errors import Incomplete, PermanentError, UsageError
 from lake.base.progress import ByteProgress, silent_bytes
 from lake.base.sizes import counted
 from lake.process.scratch import explained_full_disk
+from lake.restore.directory import unusable
 from lake.snapshots.arriving import RestoredFile, Wanted, restored_files
 from lake.snapshots.holding import missing_objects
 from lake.snapshots.manifest import SnapshotManifest
@@ -118,7 +119,7 @@ def _claim(into: Path, manifest: SnapshotManifest) -> None:
     try:
         marked, in_use = mark.exists(), into.exists() and any(into.iterdir())
     except OSError as error:
-        raise UsageError("the directory can't be used", where=into, found=error.strerror) from error
+        raise unusable(into, error) from error
     if marked:
         other = restored_snapshot(into)
         if other != own:
@@ -142,7 +143,7 @@ def _claim(into: Path, manifest: SnapshotManifest) -> None:
         into.mkdir(mode=0o700, parents=True, exist_ok=True)
         mark.write_text(json.dumps(own) + "\n", encoding="utf-8")
     except OSError as error:
-        raise UsageError("the directory can't be made", where=into, found=error.strerror) from error
+        raise unusable(into, error) from error
 
 
 def _require_objects(store: Store, manifest: SnapshotManifest) -> None:

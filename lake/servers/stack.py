@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
+from lake.base.causes import cause
 from lake.base.errors import UsageError
 from lake.servers.binaries import Binary, check_server, identify
 from lake.servers.installing import install_all
@@ -143,7 +144,8 @@ def _make(directory: Path) -> None:
             "the servers' directory can't be used",
             where=directory,
             expected="a directory that can be made or written to",
-            found=error.strerror,
+            found=cause(error),
+            remedy="name another directory",
         ) from error
 
 

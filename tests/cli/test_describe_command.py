@@ -111,7 +111,7 @@ def test_a_range_without_a_day(lake: HandMadeLake, run) -> None:
     )  # fmt: skip
     status, out, err = run("describe", "--to", "2026-07-05", *arguments)
     assert (status, out) == (2, "")
-    assert "not a range of days" in err
+    assert "an empty range of days" in err
 
 
 def test_an_empty_lake(tmp_path: Path, run) -> None:

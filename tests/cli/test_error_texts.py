@@ -55,6 +55,20 @@ def lake(*arguments: object, file_bytes: int | None = None) -> tuple[int, str]:
     [
         (["replay", "--day", "2026-07-01"], "replay"),
         (["export", "--from", "2026-07-01"], "export"),
+        (
+            [
+                "hold",
+                "add",
+                "events",
+                "--reason",
+                "x",
+                "--from",
+                "2026-07-02",
+                "--to",
+                "2026-07-01",
+            ],
+            "hold add",
+        ),
     ],
 )
 def test_wrong_usage_names_the_help_of_its_command(config, arguments, command):
@@ -65,7 +79,12 @@ def test_wrong_usage_names_the_help_of_its_command(config, arguments, command):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["query", "SELEC 1"], ["query", "FROM nowhere"], ["describe", "nothing_like_it"]],
+    [
+        ["query", "SELEC 1"],
+        ["query", "FROM nowhere"],
+        ["describe", "nothing_like_it"],
+        ["report", "--html", "/proc/report"],
+    ],
 )
 def test_an_error_with_a_remedy_of_its_own_does_not_name_the_help(config, arguments):
     status, err = lake(*arguments, "--config", config)

@@ -32,7 +32,7 @@ def test_a_healthy_set_up(doctor, mongo, tmp_path):
         "coverage",
         "programs",  # promtool may be missing
     }
-    assert "4 datasets" not in checks["configuration"][0][1]
+    assert "1 dataset" in checks["configuration"][0][1]
     assert "MongoDB" in checks["mongo"][0][1]
     assert "clock agrees" in checks["mongo"][1][1]
     assert list((tmp_path / "data").rglob("*doctor*")) == []

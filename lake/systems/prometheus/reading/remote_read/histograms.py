@@ -165,7 +165,7 @@ class _Layout:
                                    [i == 0 for i in self.positive])  # fmt: skip
             closed_right = np.ones(len(edges), bool)
         else:
-            # Told by the bounds before they were cut, which have the same signs.
+            # By the bounds before they were cut, which have the same signs.
             closed_left, closed_right = lower < 0, upper > 0
         at_zero = len(self.negative)
         closed_left[at_zero] = closed_right[at_zero] = True
