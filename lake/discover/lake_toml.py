@@ -45,6 +45,7 @@ _OPTIONAL = """\
 # [alerts]
 # alertmanager_url = "http://127.0.0.1:9093"
 """
+_CLASSES, _CLASS = ("tables_class", "snapshots_class"), "STANDARD"
 _KMS_KEY = '# kms_key_id = "alias/monitoring-lake"'
 
 
@@ -81,7 +82,7 @@ class LakeToml:
         if self.s3 or self.root.startswith("s3://"):
             parts.append(_section("s3", self.s3))
         if self.root.startswith("s3://"):
-            parts.append(_bucket())
+            parts.append(_bucket(is_aws="endpoint_url" not in self.s3))
         parts += [_source(source) for source in self.sources]
         parts += [self._hot(), *self._incident(), _OPTIONAL]
         parts += [_dataset(name, table) for name, table in self.tables()]
@@ -121,16 +122,27 @@ def toml(value: Value) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _bucket() -> str:
-    """All keys with their defaults, as a comment."""
+def _bucket(*, is_aws: bool) -> str:
+    """All keys with their defaults, as a comment; another server than AWS has one class only."""
     defaults = BucketSection().model_dump(mode="json")
-    keys = [f"# {key} = {toml(value)}" for key, value in defaults.items()]
     lines = ["# Optional: a KMS key that encrypts new objects (default: SSE-S3).", _KMS_KEY, ""]
     lines += [
         "# Optional: the set-up of the bucket; these are the defaults.",
         "# `lake bucket plan` shows differences, `lake bucket apply` sets them.",
     ]
-    return "\n".join([*lines, "# [bucket]", *keys]) + "\n"
+    if not is_aws:
+        lines[-2:] = [
+            "# The set-up of the bucket: `lake bucket plan` shows differences, `lake bucket apply` "
+            "sets them.",
+            "# Objects move to the default classes on AWS only. The other keys are defaults.",
+            "# List in `skip` what this server does not implement.",
+            "[bucket]",
+            *(f"{key} = {toml(_CLASS)}" for key in _CLASSES),
+        ]
+    else:
+        lines.append("# [bucket]")
+    rest = (key for key in defaults if is_aws or key not in _CLASSES)
+    return "\n".join([*lines, *(f"# {key} = {toml(defaults[key])}" for key in rest)]) + "\n"
 
 
 def _source(source: DiscoveredSource) -> str:

@@ -1,4 +1,4 @@
-"""Which external programs are installed. Exports need none of them.
+"""Which external programs are installed. Exports and queries need none of them.
 
 Belongs here: programs. Does not: installing them (`lake services install`).
 """
@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 
 from lake.config.settings import Settings
-from lake.servers import PROGRAM_NAMES, find
+from lake.servers import SERVER_NAMES, find
 from lake.systems.check import Check
 
 _MONGO_TOOLS = ("mongodump", "mongorestore")
@@ -25,10 +25,15 @@ def check(settings: Settings) -> Iterator[Check]:
         elif wanted:
             remedy = 'install the MongoDB database tools, or set [snapshots.mongo] tool = "native"'
             yield Check("programs", "fail", f"{tool} is not on PATH", remedy)
-    for name in PROGRAM_NAMES:
+    for name in SERVER_NAMES:
+        if getattr(settings.sources, name, None) is None:
+            continue
         binary = find(name)
         if binary:
             yield Check("programs", "ok", f"{name}: {binary.path}, {binary.version}")
         else:
-            remedy = f"for the demo and the tests: lake services install {name}"
+            remedy = (
+                "put the server's own program on PATH, or: lake services install "
+                f"{name}; restore --serve, replay and rehearse run it"
+            )
             yield Check("programs", "warn", f"{name}: no usable version found", remedy)

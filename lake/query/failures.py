@@ -78,7 +78,11 @@ _REPORTED: dict[str, tuple[type[LakeError], str, str]] = {
         "the bucket is in another region or at another address",
         "set [s3] region to the bucket's region; check [s3] endpoint_url",
     ),
-    "NoSuchBucket": (Missing, "no such bucket", "create it or correct [lake] root"),
+    "NoSuchBucket": (
+        Missing,
+        "no such bucket",
+        "`lake bucket apply` creates it; or correct [lake] root",
+    ),
     "Could not resolve hostname": (
         TransientError,
         "the host of S3 has no address",

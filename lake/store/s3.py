@@ -318,7 +318,7 @@ class S3Store:
             "no such bucket",
             where=self._where(""),
             found=self.bucket,
-            remedy="create it or correct [lake] root",
+            remedy="`lake bucket apply` creates it; or correct [lake] root",
         )
 
     def _explained(self, error: ClientError | BotoCoreError, key: str) -> LakeError:

@@ -30,7 +30,7 @@ def test_a_healthy_set_up(doctor, mongo, tmp_path):
     assert {subject for subject, lines in checks.items() if ("warn" in dict(lines))} <= {
         "alerts",  # no channel
         "coverage",
-        "programs",  # promtool may be missing
+        "programs",  # mongod may be missing
     }
     assert "1 dataset" in checks["configuration"][0][1]
     assert "MongoDB" in checks["mongo"][0][1]
@@ -121,6 +121,7 @@ def test_a_wrong_s3_secret(doctor, s3, s3_root, monkeypatch):
 def test_an_unknown_bucket_and_a_server_that_is_away(doctor, s3):
     _, checks = doctor(S3.format(root="s3://no-such-bucket", **s3))
     assert "no such bucket" in only_line(checks, "store", "fail")
+    assert "`lake bucket apply` creates it" in only_line(checks, "store", "fail")
     port = free_ports(["s3"])["s3"]
     s3["endpoint_url"] = f"http://127.0.0.1:{port}"
     _, checks = doctor(S3.format(root="s3://no-such-bucket", **s3))
@@ -201,8 +202,14 @@ def test_mongodump_where_it_is_wanted(doctor, monkeypatch):
     code, checks = doctor(text.format("mongodump"))
     assert code == 1
     assert sum(state == "fail" for state, _ in checks["programs"]) == 2
-    assert any("lake services install loki" in line for _, line in checks["programs"])
     assert doctor(text.format("native"))[0] == 0
+
+
+def test_programs_are_those_of_the_systems_that_the_lake_has(doctor, mongo, monkeypatch):
+    monkeypatch.setattr("lake.doctor.tools.find", lambda name: None)
+    (line,) = [line for _, line in doctor(mongo)[1]["programs"] if "no usable version" in line]
+    assert line.startswith("mongo: ")
+    assert "lake services install mongo" in line
 
 
 def test_no_channel_for_alerts(doctor, mongo):

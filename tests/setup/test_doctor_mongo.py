@@ -45,6 +45,14 @@ def test_a_field_that_no_document_has_gets_no_advice_to_index_it(doctor, mongo):
     code, checks = doctor(text)
     assert code == 0
     assert "createIndex" not in str(checks["dataset events"])
+    assert "no date in 'b': documents are dated by their ObjectIds" in str(checks["dataset events"])
+
+
+def test_a_capped_collection(doctor, mongo, events):
+    events.database.create_collection("ring", capped=True, size=4096)
+    events.database.ring.insert_one({"at": datetime.now(UTC)})
+    _, checks = doctor(mongo.replace('collection = "events"', 'collection = "ring"'))
+    assert "'ring' is capped" in str(checks["dataset events"])
 
 
 def test_options_of_the_uri(doctor, mongo, mongo_uri):

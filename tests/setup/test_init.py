@@ -1,12 +1,14 @@
 import json
+import re
 import shlex
 import tomllib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote_plus
 
 import boto3
 import pymongo
 import pytest
+from bson import ObjectId
 
 from lake.base.day import Day
 from lake.config.bucket import BucketSection
@@ -142,6 +144,60 @@ def test_what_expires(lake, mongo_uri, mongo_database, tmp_path, index, hot, tex
     assert text in line
 
 
+def test_dates_as_text_are_exported_by_way_of_a_view(lake, mongo_uri, mongo_database, tmp_path):
+    """The view that the file suggests gives the collection a date; the next file exports it."""
+    with pymongo.MongoClient(mongo_uri) as client:
+        events = client[mongo_database].events
+        texts = ("2026-11-22T08:59:59.500+09:00", "2026-11-22T09:00:00.500+09:00")
+        events.insert_many(
+            {"_id": f"e{n}", "day": "2026-11-22", "meta": {"at": text}}
+            for n, text in enumerate(texts)
+        )
+        assert lake("init", "--mongo", f"{mongo_uri}/{mongo_database}")[0] == 0
+        file = (tmp_path / "lake.toml").read_text("utf-8")
+        assert "meta.at is a date as text" in file
+        view = re.search(r'db\.createView\("(.*?)", "events", \[(.*)\]\)', file)
+        name, stage = view.groups()
+        stage = re.sub(r"(\$?\w+):(?= )", r'"\1":', stage)
+        client[mongo_database].command(
+            {"create": name, "viewOn": "events", "pipeline": [json.loads(stage)]}
+        )
+    assert lake("init", "--mongo", f"{mongo_uri}/{mongo_database}", "--force")[0] == 0
+    (dataset,) = read(tmp_path / "lake.toml")["dataset"]
+    assert (dataset["collection"], dataset["time_field"]) == ("events_by_date", "meta.at_date")
+    assert read(tmp_path / "lake.toml")["lake"]["first_day"] == date(2026, 11, 21)
+    commented = file.replace("\n# [[dataset]]", "\n[[dataset]]").replace("\n# name", "\nname")
+    commented = re.sub(r"\n# (source|collection|time_field) =", r"\n\1 =", commented)
+    assert tomllib.loads(commented)["dataset"] == [dataset | {"name": "events"}]
+    assert lake("export", "--day", "2026-11-22")[0] == 0
+    code, out, _ = lake("query", "--csv", "SELECT _id FROM events_by_date")
+    assert (code, out.split()) == (0, ["_id", "e1"])
+
+
+def test_documents_dated_by_their_ids_count_for_the_first_day(
+    lake, mongo_uri, mongo_database, tmp_path
+):
+    with pymongo.MongoClient(mongo_uri) as client:
+        old = datetime(2025, 3, 4, 5, tzinfo=UTC)
+        client[mongo_database].sessions.insert_many(
+            [{"_id": ObjectId.from_datetime(old)}, {"x": 1}]
+        )
+        client[mongo_database].orders.insert_one({"at": datetime.now(UTC)})
+    code, out, _ = lake("init", "--mongo", f"{mongo_uri}/{mongo_database}")
+    assert code == 0
+    assert "2 documents, the oldest from 2025-03-04" in out
+    assert read(tmp_path / "lake.toml")["lake"]["first_day"] == date(2025, 3, 4)
+
+
+def test_a_capped_collection_is_named(lake, mongo_uri, mongo_database, tmp_path):
+    with pymongo.MongoClient(mongo_uri) as client:
+        client[mongo_database].create_collection("ring", capped=True, size=4096)
+        client[mongo_database].ring.insert_one({"at": datetime.now(UTC)})
+    code, out, _ = lake("init", "--mongo", f"{mongo_uri}/{mongo_database}")
+    assert (code, "capped: new documents overwrite the oldest" in out) == (0, True)
+    assert "but the oldest of what is capped: ring" in (tmp_path / "lake.toml").read_text("utf-8")
+
+
 def test_the_database_has_to_be_clear(lake, filled, mongo_uri, collections):
     with pymongo.MongoClient(mongo_uri) as client:
         client["another_of_init"].x.insert_one({"at": datetime.now(UTC)})
@@ -238,6 +294,8 @@ def test_s3_options_and_the_bucket(lake, collections, tmp_path, s3):
         "endpoint_url": s3["endpoint_url"],
         "region": s3["region"],
     }
+    classes = {"tables_class": "STANDARD", "snapshots_class": "STANDARD"}
+    assert read(tmp_path / "lake.toml")["bucket"] == classes  # it is not AWS
     assert f"Bucket {bucket} does not exist yet" in err
     assert "lake bucket apply" in err
     client = boto3.client("s3", endpoint_url=s3["endpoint_url"], region_name=s3["region"])

@@ -46,9 +46,9 @@ def check(settings: Settings) -> Iterator[Check]:
         before = utc_now()
         database = database_of(client, section.database)
         greeting: dict[str, Any] = dict(database.command("hello"))
-        kinds = {entry["name"]: entry["type"] for entry in listed(database, "listCollections")}
+        entries = {entry["name"]: entry for entry in listed(database, "listCollections")}
         yield Check("mongo", "ok", f"MongoDB {version}, may read {section.database!r}")
-        if not kinds:
+        if not entries:
             yield Check(
                 "mongo",
                 "fail",
@@ -60,7 +60,7 @@ def check(settings: Settings) -> Iterator[Check]:
         for dataset in settings.dataset:
             if isinstance(dataset, MongoDataset):
                 subject = f"dataset {dataset.name}"
-                checks = _dataset(client, database, section, dataset, settings.hot.mongo, kinds)
+                checks = _dataset(client, database, section, dataset, settings.hot.mongo, entries)
                 yield from guarded(subject, _explained(section, dataset, checks))
 
 
@@ -87,7 +87,7 @@ def _dataset(
     section: MongoSource,
     dataset: MongoDataset,
     hot_days: int,
-    kinds: Mapping[str, str],
+    entries: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[Check]:
     subject = f"dataset {dataset.name}"
     require_collection(client, section, dataset.collection)
@@ -108,7 +108,15 @@ def _dataset(
         )
         return
     yield _dated(subject, dataset, field, fallback=bool(fallback))
-    if field and kinds.get(dataset.collection) == "view":
+    entry = entries.get(dataset.collection, {})
+    if entry.get("options", {}).get("capped"):
+        yield Check(
+            subject,
+            "warn",
+            f"{dataset.collection!r} is capped: new documents overwrite the oldest, at any age",
+            "export it daily, and before it is full",
+        )
+    if field and entry.get("type") == "view":
         yield Check(subject, "ok", f"{dataset.collection!r} is a view: it has no index of its own")
     elif field:
         yield _indexed(subject, dataset, field)
@@ -120,6 +128,9 @@ def _dated(
     subject: str, dataset: MongoDataset, field: DateField | None, *, fallback: bool
 ) -> Check:
     share = field.share if field else 0.0
+    if fallback and not field:
+        summary = f"no date in {dataset.time_field!r}: documents are dated by their ObjectIds"
+        return Check(subject, "ok", summary)
     summary = f"{dataset.time_field!r} is a date in {share:.0%} of a sample"
     if share == 1 or fallback:
         return Check(subject, "ok", summary)

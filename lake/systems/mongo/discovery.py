@@ -46,7 +46,11 @@ _NOT_EVENT = re.compile(
     r"expir|delete|remove|updat|modif|last|next|until|valid|birth", re.IGNORECASE
 )
 
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d")
+
 Document = dict[str, Any]
+_Looked = tuple[DiscoveredTable, int | None, Day | None]
+"""The table, for how many days its documents are kept, its oldest day."""
 
 
 @dataclass(frozen=True)
@@ -92,30 +96,34 @@ def look(section: MongoSource, database: str | None, uri: str) -> DiscoveredSour
         collections = database_of(client, name)
         entries = listed(collections, "listCollections")
         kinds = {entry["name"]: entry["type"] for entry in entries}
+        options = {entry["name"]: entry.get("options", {}) for entry in entries}
         # Time series collections expire without an index.
-        expiring = any(
-            "expireAfterSeconds" in entry.get("options", {}) for entry in entries
-        ) or any(
+        expiring = any("expireAfterSeconds" in each for each in options.values()) or any(
             _lets_expire(collections[name]) for name, kind in kinds.items() if kind == "collection"
         )
-        looked = [
-            _collection(collections[kind], kinds[kind])
-            for kind in sorted(kinds)
-            if not kind.startswith("system.")
-        ]
+        looked = {
+            each: _collection(collections[each], options[each])
+            for each in sorted(kinds)
+            if kinds[each] != "view" and not each.startswith("system.")
+        }
+        for each in sorted(kinds):
+            if kinds[each] == "view":
+                looked[each] = _view(collections[each], looked.get(options[each].get("viewOn")))
     otherwise = None if expiring else UNLIMITED_DAYS
     basis = "no TTL index: nothing expires"
+    if capped := sorted(each for each in options if options[each].get("capped")):
+        basis += f", but the oldest of what is capped: {', '.join(capped)}"
     if expiring:
         basis = "a TTL, but not on the documents' time field"
-    shortest = min((kept for _, kept, _ in looked if kept), default=None)
+    shortest = min((kept for _, kept, _ in looked.values() if kept), default=None)
     return DiscoveredSource(
         source="mongo",
         section={"uri": uri, "database": name},
         summary=f"MongoDB {version}, {len(looked)} collections",
         hot_days=shortest or otherwise,
         hot_basis="the shortest TTL index" if shortest else basis,
-        tables=tuple(table for table, _, _ in looked),
-        oldest=min((day for _, _, day in looked if day), default=None),
+        tables=tuple(looked[each][0] for each in sorted(looked)),
+        oldest=min((day for _, _, day in looked.values() if day), default=None),
     )
 
 
@@ -139,24 +147,31 @@ def _database(client: Client, section: MongoSource) -> str:
     return databases[0]
 
 
-def _collection(
-    collection: Collection[Document], kind: str
-) -> tuple[DiscoveredTable, int | None, Day | None]:
-    """The table, for how many days its documents are kept, its oldest day."""
+def _view(collection: Collection[Document], base: _Looked | None) -> _Looked:
+    """Left out, except where it gives dates to a collection that is left out for want of them."""
+    if base and base[0].why_not:
+        view = _collection(collection, {})
+        if not view[0].why_not:
+            return view
+    keys: dict[str, Value] = {"source": "mongo", "collection": collection.name}
+    why = "a view: its base collection has the same documents, and the index"
+    return DiscoveredTable(collection.name, keys, (), why), None, None
+
+
+def _collection(collection: Collection[Document], options: Mapping[str, Any]) -> _Looked:
     name = collection.name
-    if kind == "view":
-        why = "a view: its base collection has the same documents, and the index"
-        return DiscoveredTable(name, {"source": "mongo", "collection": name}, (), why), None, None
     documents = collection.estimated_document_count()
     sample = sampled(collection)
     fields = sorted(date_fields(collection, sample), key=lambda field: field.rank, reverse=True)
     keys: dict[str, Value] = {"source": "mongo", "collection": name}
     if not fields:
-        return _undated(name, keys, documents, sample), None, None
+        return _undated(collection, keys, documents, sample)
     best = fields[0]
     oldest = _oldest(collection, best, documents)
-    seen = [f"{documents:,} documents" + (f", the oldest from {oldest}" if oldest else "")]
+    seen = [_amount(documents, oldest)]
     seen.append(f"{best.path}: a date in {best.share:.0%} of a sample, {_index_text(best)}")
+    if options.get("capped"):
+        seen.append("capped: new documents overwrite the oldest, whatever [hot] mongo says")
     if best.share < 1:
         seen.append('time_fallback = "_id" would export the others on their ObjectId\'s day')
     if others := [field.path for field in fields[1:]]:
@@ -166,16 +181,48 @@ def _collection(
     return DiscoveredTable(name, keys, tuple(seen), id_fields=ids), best.kept_days, oldest
 
 
+def _amount(documents: int, oldest: Day | None) -> str:
+    plural = "" if documents == 1 else "s"
+    return f"{documents:,} document{plural}" + (f", the oldest from {oldest}" if oldest else "")
+
+
 def _undated(
-    name: str, keys: dict[str, Value], documents: int, sample: list[Document]
-) -> DiscoveredTable:
-    seen = (f"{documents:,} documents, none of the sample with a date",)
-    if sample and all(isinstance(document.get("_id"), ObjectId) for document in sample):
-        return DiscoveredTable(
-            name, {**keys, "time_fallback": "_id"}, (*seen, "dated by their ObjectIds instead")
+    collection: Collection[Document],
+    keys: dict[str, Value],
+    documents: int,
+    sample: list[Document],
+) -> _Looked:
+    name = collection.name
+    if not sample:
+        return DiscoveredTable(name, keys, (), "it is empty"), None, None
+    none = "none of the sample with a date"
+    ids = id_fields(path for document in sample for path in _texts(document))
+    if all(isinstance(document.get("_id"), ObjectId) for document in sample):
+        oldest = _oldest_id(collection)
+        seen = (f"{_amount(documents, oldest)}, {none}", "dated by their ObjectIds instead")
+        keys["time_fallback"] = "_id"
+        return DiscoveredTable(name, keys, seen, id_fields=ids), None, oldest
+    why = "neither dates nor ObjectIds show a document's day"
+    if path := _date_text(sample):
+        keys |= {"collection": f"{name}_by_date", "time_field": f"{path}_date"}
+        stage = (
+            f'{{$set: {{"{path}_date": {{$dateFromString: '
+            f'{{dateString: "${path}", onError: null}}}}}}}}'
         )
-    why = "neither dates nor ObjectIds show a document's day" if sample else "it is empty"
-    return DiscoveredTable(name, keys, seen if sample else (), why)
+        why += (
+            f"; {path} is a date as text. A view has it as a date: "
+            f'db.createView("{name}_by_date", "{name}", [{stage}])'
+        )
+    return DiscoveredTable(name, keys, (f"{_amount(documents, None)}, {none}",), why), None, None
+
+
+def _date_text(sample: list[Document]) -> str | None:
+    """The likeliest of the fields that are an ISO 8601 instant as text in all of the sample."""
+    held = [{path for path, value in _values(each) if _is_instant(value)} for each in sample]
+    paths = sorted(set.intersection(*held))
+    return max(
+        paths, key=lambda path: DateField(path, 1, indexed=False, ttl_s=None).rank, default=None
+    )
 
 
 def indexes_of(collection: Collection[Document]) -> list[Document]:
@@ -224,25 +271,36 @@ def date_fields(collection: Collection[Document], sample: list[Document]) -> Ite
         yield DateField(path, times / len(sample), path in indexes, indexes.get(path))
 
 
-def _dates(document: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for name, value in document.items():
-        if "." in name or name.startswith("$"):
-            continue  # such a name is not a path for a query
-        if isinstance(value, datetime | DatetimeMS):
-            yield prefix + name
-        elif isinstance(value, Mapping):
-            yield from _dates(value, f"{prefix}{name}.")
+def _dates(document: Document) -> Iterator[str]:
+    return (path for path, value in _values(document) if isinstance(value, datetime | DatetimeMS))
 
 
-def _texts(document: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def _texts(document: Document) -> Iterator[str]:
     """Paths of texts and of other values that identify something."""
+    identifying = str | ObjectId | UUID | Binary | int
+    return (path for path, value in _values(document) if isinstance(value, identifying))
+
+
+def _values(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Paths and values, those of sub-documents included."""
     for name, value in document.items():
         if not name or "." in name or name.startswith("$"):
-            continue  # such a name is not a path
-        if isinstance(value, str | ObjectId | UUID | Binary | int):
-            yield prefix + name
-        elif isinstance(value, Mapping):
-            yield from _texts(value, f"{prefix}{name}.")
+            continue  # such a name is not a path for a query
+        if isinstance(value, Mapping):
+            yield from _values(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _is_instant(value: Any) -> bool:
+    """Whether it is text with a date, a time and an offset, as MongoDB reads it."""
+    if not isinstance(value, str) or not _INSTANT.match(value):
+        return False
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _index_text(best: DateField) -> str:
@@ -267,3 +325,9 @@ def _oldest(collection: Collection[Document], best: DateField, documents: int) -
     for step in best.path.split("."):
         value = value.get(step) if isinstance(value, Mapping) else None
     return Day(value.date()) if isinstance(value, datetime) else None
+
+
+def _oldest_id(collection: Collection[Document]) -> Day | None:
+    document = collection.find_one({}, {"_id": 1}, sort=[("_id", 1)])
+    identifier = document and document["_id"]
+    return Day(identifier.generation_time.date()) if isinstance(identifier, ObjectId) else None
