@@ -94,7 +94,7 @@ def _print(described: Description, start: Day | None, end: Day | None) -> None:
 
 
 def _print_rules(described: Description) -> None:
-    from lake.cli.ledger import other_rules  # noqa: PLC0415
+    from lake.cli.status import other_rules  # noqa: PLC0415
     from lake.privacy.rules import texts_of  # noqa: PLC0415
 
     for text in texts_of(described.rules):

@@ -17,11 +17,11 @@ import click
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
-from lake.base.sizes import size
+from lake.base.sizes import counted, size
 from lake.cli.hints import lake_command, quoted
 from lake.cli.options import DayType, config_option, json_option
 from lake.cli.signals import end_on_signals
-from lake.cli.snapshot import plural, reading
+from lake.cli.snapshots import reading
 from lake.systems import SYSTEMS
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _files(
         below = system(manifest.system).restored_below
         restored = restore_files(store, manifest, into, below, report, claimed)
     click.echo(
-        f"{restored.files} {plural(restored.files, 'file')}, {size(restored.bytes)} restored to "
+        f"{counted(restored.files, 'file')}, {size(restored.bytes)} restored to "
         f"{restored.directory}, checksums verified",
         err=True,
     )

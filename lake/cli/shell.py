@@ -15,8 +15,8 @@ import click
 
 from lake.base.errors import LakeError
 from lake.base.printable import shown
+from lake.cli.forms import rows_option
 from lake.cli.options import config_option
-from lake.cli.query import rows_option
 from lake.cli.sql_text import split
 from lake.cli.standard_streams import input_lines
 

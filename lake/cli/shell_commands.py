@@ -54,7 +54,7 @@ def _describe(session: Session, rest: str) -> None:
 
 
 def _trend(session: Session, rest: str) -> None:
-    from lake.cli.query import trend  # noqa: PLC0415
+    from lake.cli.trend import trend  # noqa: PLC0415
 
     _run(session, trend, rest)
 

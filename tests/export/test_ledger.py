@@ -203,7 +203,7 @@ def test_a_source_that_cannot_be_asked_is_told(place, lake):
     first, *_ = json.loads(out)["datasets"]
     assert first["problem"] == "unreachable"
     assert {day["state"] for day in first["days"].values()} <= {"verified", "empty"}
-    assert "not recounted: unreachable" in err
+    assert "not re-counted: unreachable" in err
     assert lake("status", "--no-sources")[0] == 0
 
 
@@ -365,7 +365,7 @@ def test_a_source_that_refuses_a_dataset_is_exit_1(place, lake):
     code, out, err = lake("status", "--json")
     assert code == 1
     assert json.loads(out)["datasets"][0]["problem"] == "the selector is wrong"
-    assert "not recounted: the selector is wrong" in err
+    assert "not re-counted: the selector is wrong" in err
 
 
 def test_status_shows_the_days_that_were_read_from_snapshots(place, lake):

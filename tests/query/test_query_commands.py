@@ -212,9 +212,9 @@ def test_sql_from_a_file_and_from_standard_input(lake, run, tmp_path: Path, monk
         (["trend", "x", "--quarter", "2026Q5"], "such as 2026Q3"),
         (
             ["trend", "daily_requests", "--from", "2026-07-02", "--to", "2026-07-01"],
-            "--from before",
+            "--from and --to belong together",
         ),
-        (["trend", "x", "--from", "2026-07-02"], "--from before"),
+        (["trend", "x", "--from", "2026-07-02"], "--from and --to belong together"),
         (["trend", "daily_requests"], "no field userId"),
     ],
 )

@@ -1,14 +1,13 @@
-"""`lake init` and `lake doctor`.
+"""`lake init`.
 
-Belongs here: options, the file that is written, what is printed.
-Does not: looking at servers (lake.discover), checking them (lake.doctor).
+Belongs here: options, the file that is written, what is printed. Does not: looking at servers
+(lake.discover).
 """
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from lake.store.s3 import S3Store
 
 _DEFAULT_ROOT = "lake-data"
-_COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
 @click.command()
@@ -206,39 +204,3 @@ def _print_found(path: Path, written: LakeToml) -> None:
 def _report_variables(sources: list[DiscoveredSource]) -> None:
     for variable in (variable for source in sources for variable in source.variables):
         click.echo(f"Secrets are not written: set {variable} wherever lake runs.", err=True)
-
-
-@click.command()
-@json_option
-@config_option
-def doctor(as_json: bool, config: str | None) -> None:
-    """Diagnoses problems and suggests fixes.
-
-    Checks the configuration, the store, the sources, the datasets, coverage, the expiry
-    guard and the installed programs. Prints one line per check: ok, warn or fail, the last two
-    with a remedy. Changes nothing, except that it writes and deletes one probe object.
-
-    Exit status: 1 if a check fails.
-
-    \b
-    Example:  lake doctor
-    """
-    from lake.doctor import diagnose  # noqa: PLC0415
-
-    checks = []
-    for check in diagnose(config, os.environ):
-        checks.append(check)
-        if not as_json:
-            click.echo(f"{click.style(f'{check.state:4}', _COLOURS[check.state])}  ", nl=False)
-            click.echo(f"{check.subject}: {check.found}")
-            if check.remedy:
-                click.echo(f"      → {check.remedy}")
-    counts = {state: sum(check.state == state for check in checks) for state in _COLOURS}
-    if as_json:
-        click.echo(
-            json.dumps({**counts, "checks": [check.to_json() for check in checks]}, indent=1)
-        )
-    else:
-        click.echo(", ".join(f"{number} {state}" for state, number in counts.items()))
-    if counts["fail"]:
-        sys.exit(1)
