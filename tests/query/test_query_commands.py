@@ -212,7 +212,7 @@ def test_sql_from_a_file_and_from_standard_input(lake, run, tmp_path: Path, monk
         (["trend", "x", "--quarter", "2026Q5"], "such as 2026Q3"),
         (
             ["trend", "daily_requests", "--from", "2026-07-02", "--to", "2026-07-01"],
-            "--from and --to belong together",
+            "--from before",
         ),
         (["trend", "x", "--from", "2026-07-02"], "--from and --to belong together"),
         (["trend", "daily_requests"], "no field userId"),
