@@ -20,6 +20,7 @@ import pymongo
 import pytest
 from support import patience
 from support.browsing import browser
+from support.in_memory import use_memory
 from support.loaded_site import Site, running_site
 from support.loki_versions import loki_program, pytest_generate_tests, pytest_terminal_summary
 from support.on_request import needed
@@ -30,6 +31,7 @@ from lake.servers import SERVER_NAMES, Binary, Stack, start
 from lake.servers.s3 import REGION
 
 pytest_plugins = ["support.garbage", "support.made_once", "support.one_day", "support.pure"]
+use_memory()
 # Container images like to set it. Each worker, and each program that a test starts, would then
 # compile the package and the tests again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
