@@ -14,6 +14,7 @@ from lake.metrics import families
 from lake.servers import find
 
 RULES = Path(__file__).parents[2] / "deploy/prometheus/rules"
+TESTS = sorted(path.name for path in RULES.glob("*_test.yml"))
 
 
 def promtool(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -29,7 +30,7 @@ def promtool(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("name", ["promtool", "promtool3"])
 @pytest.mark.parametrize(
     "arguments",
-    [("check", "rules", "monitoring-lake.yml"), ("test", "rules", "monitoring-lake_test.yml")],
+    [("check", "rules", "monitoring-lake.yml"), ("test", "rules", *TESTS)],
     ids=["check", "test"],
 )
 def test_by_promtool(name, arguments):
@@ -44,7 +45,11 @@ def rules() -> list[dict]:
 
 
 def test_every_rule_is_tested_firing():
-    tests = yaml.safe_load((RULES / "monitoring-lake_test.yml").read_text("utf-8"))["tests"]
+    tests = [
+        test
+        for name in TESTS
+        for test in yaml.safe_load((RULES / name).read_text("utf-8"))["tests"]
+    ]
     firing = {
         rule["alertname"]
         for test in tests
