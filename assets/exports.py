@@ -38,7 +38,7 @@ from lake.export import Exporter, Outcome
 from lake.from_snapshot import export_from_snapshots
 from lake.partition.layout import manifest_key
 from lake.partition.manifest import Manifest
-from lake.runs import Result, export_many
+from lake.runs import ExportResult, export_many
 from lake.store import Store
 from lake.systems.registry import system
 from lake.systems.source import SNAPSHOT
@@ -138,7 +138,7 @@ def _exported(
     exporter: Exporter,
     days: Sequence[tuple[Dataset, Day]],
     config: ExportConfig,
-) -> Generator[Result, None, None]:
+) -> Generator[ExportResult, None, None]:
     if config.from_snapshot:
         return export_from_snapshots(
             settings,
@@ -196,7 +196,7 @@ def _rollups_alone(
 
 
 def _proven(
-    settings: Settings, exporter: Exporter, dataset: Dataset, result: Result
+    settings: Settings, exporter: Exporter, dataset: Dataset, result: ExportResult
 ) -> Iterator[Event]:
     """The events of one day, its record last. Raises LakeError: then it has no record."""
     if result.outcome is None:
@@ -213,7 +213,7 @@ def _proven(
     )
 
 
-def _stands(exporter: Exporter, dataset: Dataset, result: Result, error: LakeError) -> bool:
+def _stands(exporter: Exporter, dataset: Dataset, result: ExportResult, error: LakeError) -> bool:
     """Whether only the recount failed: its source does not answer, the partition is proven."""
     if not isinstance(error, TransientError):
         return False
@@ -233,7 +233,7 @@ def _not_recounted(dataset: Dataset, day: Day, error: LakeError) -> dg.AssetObse
     )
 
 
-def _not_proven(exporter: Exporter, result: Result, verdicts: tuple[Verdict, ...]) -> BadData:
+def _not_proven(exporter: Exporter, result: ExportResult, verdicts: tuple[Verdict, ...]) -> BadData:
     return BadData(
         NOT_AS_STORED,
         where=exporter.store.url(manifest_key(result.dataset, result.day)),

@@ -13,7 +13,7 @@ from assets.failing import as_failures
 from assets.resources import LakeResource
 from lake.base.errors import PermanentError
 from lake.config.settings import Settings
-from lake.retention import Plan, Result, apply
+from lake.retention import Plan, RetentionResult, apply
 
 NAME = "retention"
 _FRESH_FOR = timedelta(hours=30)  # it runs daily
@@ -68,7 +68,7 @@ def _refuse_to_confirm(plan: Plan) -> None:
     )
 
 
-def _metadata(result: Result) -> dict[str, dg.MetadataValue]:
+def _metadata(result: RetentionResult) -> dict[str, dg.MetadataValue]:
     """Lines in Dagster's plots."""
     objects = sum(len(item.pieces) for item in result.deleted)
     return {

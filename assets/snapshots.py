@@ -17,7 +17,7 @@ from assets.resources import LakeResource
 from assets.sources import sources_of
 from lake.base.day import Day
 from lake.config.settings import Settings
-from lake.snapshot import Outcome, take_snapshot
+from lake.snapshot import SnapshotOutcome, take_snapshot
 from lake.snapshots.holding import spans
 from lake.snapshots.manifest import snapshot_manifest_key
 from lake.systems.registry import system
@@ -69,7 +69,7 @@ def snapshot_asset(settings: Settings, name: str) -> dg.AssetsDefinition:
     return snapshot
 
 
-def _metadata(outcome: Outcome, url: str) -> dict[str, dg.MetadataValue]:
+def _metadata(outcome: SnapshotOutcome, url: str) -> dict[str, dg.MetadataValue]:
     content = outcome.to_json()
     return {
         "day": dg.MetadataValue.text(content["day"]),

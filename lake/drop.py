@@ -50,7 +50,7 @@ class Dropped:
 
 
 @dataclass(frozen=True)
-class Partition:
+class InspectedPartition:
     """What the store holds of one partition. `reason`: why only force removes it, or "". `goes_on`:
     the day on which the source begins to delete it; None where there is a reason, or no row.
 
@@ -69,7 +69,7 @@ class Partition:
 
 def inspect(
     settings: Settings, store: Store, source_of: _Open, dataset: Dataset, day: Day
-) -> Partition:
+) -> InspectedPartition:
     """Raises Missing where there is no such partition, Conflict while an export writes it,
     PermanentError where a hold covers it.
     """
@@ -89,7 +89,7 @@ def inspect(
     goes_on = day.plus(hot_days(settings, dataset.source).kept_days)
     etags = Etags(stat.etag if stat else "", standing.etag)
     size = stat.bytes if stat else 0
-    return Partition(
+    return InspectedPartition(
         dataset.name,
         day,
         rows,
@@ -146,7 +146,7 @@ def _limit_over(settings: Settings, store: Store, dataset: Dataset, day: Day) ->
     return f"a limit of {limit_s / DAY_S:g} days" if day.start < utc_now() - kept else ""
 
 
-def drop(store: Store, partition: Partition, *, force: bool = False) -> Dropped:
+def drop(store: Store, partition: InspectedPartition, *, force: bool = False) -> Dropped:
     """Removes the partition as it was inspected, its rollup first, and writes that to the audit log
     before.
 

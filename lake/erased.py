@@ -70,7 +70,7 @@ class Erasure:
 
 
 @dataclass(frozen=True)
-class Ended:
+class ErasureEnd:
     """How a run ended. `days` has `erased`, `rows` (left) and `sha256` of each rewritten day,
     `kept` why another one was not.
     """
@@ -84,7 +84,7 @@ class Ended:
         return (json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def read_erasures(store: Store, dataset: str = "") -> Iterator[tuple[Erasure, Ended | None]]:
+def read_erasures(store: Store, dataset: str = "") -> Iterator[tuple[Erasure, ErasureEnd | None]]:
     """Those of a dataset, or all, oldest first. Raises BadData where one can't be read."""
     prefix = f"{ERASURES}{dataset}/" if dataset else ERASURES
     keys = [stat.key for stat in store.list(prefix)]
@@ -199,9 +199,9 @@ def _erasure(store: Store, key: str) -> Erasure:
     return erasure
 
 
-def _ended(store: Store, key: str) -> Ended:
+def _ended(store: Store, key: str) -> ErasureEnd:
     try:
-        return Ended(**json.loads(store.read(key)))
+        return ErasureEnd(**json.loads(store.read(key)))
     except (ValueError, TypeError, Missing) as error:
         raise _unreadable(store, key, error) from error
 

@@ -19,7 +19,7 @@ _READ = 12  # there is one a month: those of a year
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class RehearsalSummary:
     """One report of `lake rehearse`."""
 
     day: str
@@ -29,7 +29,7 @@ class Rehearsal:
 
 
 @dataclass(frozen=True)
-class Rehearsed:
+class SystemRehearsal:
     """A system's part of a rehearsal: when that began, and whether every snapshot of the system
     was restored and matched the lake.
     """
@@ -38,14 +38,14 @@ class Rehearsed:
     ok: bool
 
 
-def rehearsals_of(store: Store) -> tuple[list[Rehearsal], list[str]]:
+def rehearsals_of(store: Store) -> tuple[list[RehearsalSummary], list[str]]:
     """The last ones, newest first, and what can't be read. Raises what the store raises."""
     rehearsals, problems = [], []
     for day, key in _newest_first(store):
         try:
             report = json.loads(store.read(key))
             rehearsals.append(
-                Rehearsal(
+                RehearsalSummary(
                     day, bool(report["ok"]), len(report["snapshots"]), len(report["differences"])
                 )
             )
@@ -54,11 +54,11 @@ def rehearsals_of(store: Store) -> tuple[list[Rehearsal], list[str]]:
     return rehearsals, problems
 
 
-def last_of_each(store: Store, systems: Collection[str]) -> dict[str, Rehearsed]:
+def last_of_each(store: Store, systems: Collection[str]) -> dict[str, SystemRehearsal]:
     """The last rehearsal of each of the systems that was part of one among the last reports; what
     can't be read is none. Raises what the store raises.
     """
-    last: dict[str, Rehearsed] = {}
+    last: dict[str, SystemRehearsal] = {}
     for _, key in _newest_first(store):
         if last.keys() >= set(systems):
             break
@@ -72,12 +72,12 @@ def last_of_each(store: Store, systems: Collection[str]) -> dict[str, Rehearsed]
     return last
 
 
-def _by_system(report: dict[str, Any]) -> dict[str, Rehearsed]:
+def _by_system(report: dict[str, Any]) -> dict[str, SystemRehearsal]:
     at = datetime.fromisoformat(report["begun_at"])
     parts: dict[str, list[bool]] = {}
     for snapshot in report["snapshots"]:
         parts.setdefault(snapshot["system"], []).append(bool(snapshot["ok"]))
-    return {system: Rehearsed(at, all(parts[system])) for system in parts}
+    return {system: SystemRehearsal(at, all(parts[system])) for system in parts}
 
 
 def _newest_first(store: Store) -> Iterator[tuple[str, str]]:

@@ -29,16 +29,16 @@ _TRIES = 20
 
 
 @dataclass(frozen=True)
-class Terms:
+class KeepTerms:
     """For how many whole days after its end a day's table and rollup are kept."""
 
     tables: int
     rollups: int
 
 
-def terms_of(settings: Settings, dataset: Dataset) -> Terms:
+def terms_of(settings: Settings, dataset: Dataset) -> KeepTerms:
     """The dataset's own terms, else its system's, else the section's; whether enabled or not."""
-    return Terms(*settings.retention.times(dataset.name, dataset.source))
+    return KeepTerms(*settings.retention.times(dataset.name, dataset.source))
 
 
 def is_over(day: Day, keep: int, today: Day) -> bool:

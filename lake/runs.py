@@ -22,7 +22,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Result:
+class ExportResult:
     """What became of one partition: an outcome or an error. A table whose rollup failed has
     both: it is there.
     """
@@ -73,7 +73,7 @@ def export_many(
     recheck: bool = False,
     allow_erased: bool = False,
     today: Day | None = None,
-) -> Generator[Result, None, None]:
+) -> Generator[ExportResult, None, None]:
     """Exports the partitions, `jobs` at once; yields results as they come. What may still grow is
     decided as of `today`, by default the current day when the run begins.
 
@@ -82,7 +82,7 @@ def export_many(
     today = today or Day.today()
     complete = {} if force else _complete(exporter, partitions, today)
     for (name, day), manifest in complete.items():
-        yield Result(name, day, Outcome(name, day, "skipped", manifest, 0.0))
+        yield ExportResult(name, day, Outcome(name, day, "skipped", manifest, 0.0))
     waiting = [(dataset, day) for dataset, day in partitions if (dataset.name, day) not in complete]
     options: dict[str, Any] = {
         "force": force,
@@ -103,7 +103,7 @@ def export_many(
                 error = done.exception()
                 outcome = None if error else done.result()
                 failed = _explained(error) if error else outcome.rollup.error if outcome else None
-                yield Result(*running[done], outcome, failed)
+                yield ExportResult(*running[done], outcome, failed)
         except BaseException:
             exporter.stop()
             raise

@@ -46,7 +46,7 @@ _UNFINISHED_AFTER_S = 86_400  # objects without a manifest may belong to a run u
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SnapshotOutcome:
     """A snapshot taken: what travelled and what was stored already, in bytes. Wall seconds."""
 
     manifest: SnapshotManifest
@@ -79,7 +79,7 @@ def take_snapshot(
     allow_shrink: bool = False,
     clock: Callable[[], datetime] = utc_now,
     today: Day | None = None,
-) -> Outcome:
+) -> SnapshotOutcome:
     """Takes one of now, filed under the UTC day on which it begins, and writes its manifest last.
     `today` is that day where the caller has read the clock already.
 
@@ -126,7 +126,7 @@ def take_snapshot(
     store.write(snapshot_manifest_key(system, today), manifest.to_bytes())
     _require_objects(store, manifest)  # a removal that began before could not see it
     collector.clear_journal()
-    return Outcome(manifest, collector.sent_bytes, time.monotonic() - begun)
+    return SnapshotOutcome(manifest, collector.sent_bytes, time.monotonic() - begun)
 
 
 def _replaces_held(store: Store, system: str, day: Day) -> bool:

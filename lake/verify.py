@@ -38,7 +38,7 @@ _TRIES = 3  # of a partition that runs replace meanwhile
 
 
 @dataclass(frozen=True)
-class Partition:
+class ListedPartition:
     """One to be checked, with its entry in the ledger."""
 
     dataset: Dataset
@@ -99,7 +99,7 @@ class Finding:
 
 def to_verify(
     store: Store, datasets: Sequence[Dataset], days: Sequence[Day] | None
-) -> list[Partition]:
+) -> list[ListedPartition]:
     """The days, by default every day that has a manifest or an object, in their order.
 
     Raises what listing the store raises.
@@ -108,7 +108,7 @@ def to_verify(
     for dataset in datasets:
         ledger = read_ledger(store, dataset.name)
         chosen = sorted({*ledger, *_stored_days(store, dataset)}) if days is None else days
-        partitions += [Partition(dataset, day, ledger.get(day)) for day in chosen]
+        partitions += [ListedPartition(dataset, day, ledger.get(day)) for day in chosen]
     return partitions
 
 
@@ -121,7 +121,7 @@ def _stored_days(store: Store, dataset: Dataset) -> Iterator[Day]:
 def verify_many(
     settings: Settings,
     store: Store,
-    partitions: Sequence[Partition],
+    partitions: Sequence[ListedPartition],
     source_of: Callable[[str], Source] | None,
     *,
     deep: bool = False,
@@ -134,10 +134,10 @@ def verify_many(
     source begins to delete at a midnight meanwhile is checked again, without the source.
     """
 
-    def is_kept(partition: Partition) -> bool:
+    def is_kept(partition: ListedPartition) -> bool:
         return hot_days(settings, partition.dataset.source).keeps(partition.day)
 
-    def check(partition: Partition) -> Finding | None:
+    def check(partition: ListedPartition) -> Finding | None:
         try:
             for _ in range(_TRIES):
                 rollup, kept = stored_rollup(partition), is_kept(partition)
@@ -156,7 +156,7 @@ def verify_many(
         return finding
 
     def check_once(
-        partition: Partition, rollup: RollupManifest | BadData | None, *, kept: bool
+        partition: ListedPartition, rollup: RollupManifest | BadData | None, *, kept: bool
     ) -> Finding:
         try:
             if isinstance(partition.manifest, BadData):
@@ -169,7 +169,7 @@ def verify_many(
         except LakeError as error:
             return _unchecked(partition, error)
 
-    def stored_rollup(partition: Partition) -> RollupManifest | BadData | None:
+    def stored_rollup(partition: ListedPartition) -> RollupManifest | BadData | None:
         if rollup_of(settings, partition.dataset) is None:
             return None
         return read_rollup(store, partition.dataset.name, partition.day)
@@ -178,7 +178,7 @@ def verify_many(
         yield from filter(None, pool.map(check, partitions))
 
 
-def _stored_now(store: Store, partition: Partition) -> Partition | None:
+def _stored_now(store: Store, partition: ListedPartition) -> ListedPartition | None:
     """The partition with its manifest of now; None where it had one, and has been deleted."""
     name, day = partition.dataset.name, partition.day
     manifest = read_standing(store, name, day).manifest
@@ -186,19 +186,19 @@ def _stored_now(store: Store, partition: Partition) -> Partition | None:
     return None if deleted else replace(partition, manifest=manifest)
 
 
-def _is_same(partition: Partition, other: Partition) -> bool:
+def _is_same(partition: ListedPartition, other: ListedPartition) -> bool:
     """Whether their manifests are, or the errors instead of them."""
     return str(partition.manifest) == str(other.manifest)
 
 
-def _unchecked(partition: Partition, error: LakeError) -> Finding:
+def _unchecked(partition: ListedPartition, error: LakeError) -> Finding:
     return Finding(partition.dataset.name, partition.day, problems=(str(error),))
 
 
 def _with_rollup(
     settings: Settings,
     store: Store,
-    partition: Partition,
+    partition: ListedPartition,
     stored_rollup: RollupManifest | BadData | None,
     finding: Finding,
 ) -> Finding:

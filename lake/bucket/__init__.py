@@ -15,7 +15,16 @@ Belongs here: the bucket. Does not: its objects (lake.store), what is deleted wh
 
 from lake.bucket.apply import Applied, apply
 from lake.bucket.calls import Bucket
-from lake.bucket.plan import Finding, Plan, make_plan
+from lake.bucket.plan import Plan, SettingFinding, make_plan
 from lake.bucket.roles import ROLES, policy_of
 
-__all__ = ["ROLES", "Applied", "Bucket", "Finding", "Plan", "apply", "make_plan", "policy_of"]
+__all__ = [
+    "ROLES",
+    "Applied",
+    "Bucket",
+    "Plan",
+    "SettingFinding",
+    "apply",
+    "make_plan",
+    "policy_of",
+]

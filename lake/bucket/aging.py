@@ -11,7 +11,7 @@ from typing import Any
 
 from lake.bucket import lifecycle
 from lake.bucket.calls import Bucket, Unsupported
-from lake.bucket.check import Check, Setting
+from lake.bucket.check import BucketCheck, Setting
 from lake.bucket.keys import READ_AT_ONCE
 
 
@@ -85,7 +85,7 @@ def _of_archives(storage_class: str) -> Iterator[str]:
     )
 
 
-class OtherRules(Check):
+class OtherRules(BucketCheck):
     """Whether the other lifecycle rules leave the lake's objects alone."""
 
     name = "other_rules"
@@ -102,7 +102,7 @@ class OtherRules(Check):
         return "other rules are not changed: correct them, or skip = ['other_rules']"
 
 
-class ArchiveTiers(Check):
+class ArchiveTiers(BucketCheck):
     """Whether INTELLIGENT_TIERING keeps what is read at once out of its archive tiers."""
 
     name = "archive_tiers"

@@ -17,7 +17,7 @@ from lake import audit
 from lake.base.errors import LakeError
 from lake.bucket.calls import Bucket, Denied, Unsupported
 from lake.bucket.check import Setting
-from lake.bucket.plan import Finding, Plan, find, make_plan, reason
+from lake.bucket.plan import Plan, SettingFinding, find, make_plan, reason
 from lake.bucket.settings import checks_of
 
 ACTION = "bucket"
@@ -30,7 +30,7 @@ Result = Literal["done", "unchanged", "not set", "failed"]
 class Applied:
     """What became of one finding. `why` is set unless it is done."""
 
-    finding: Finding
+    finding: SettingFinding
     result: Result
     why: str = ""
 
@@ -46,7 +46,10 @@ class Applied:
 
 
 def apply(
-    bucket: Bucket, *, show: Callable[[Plan], None], confirm: Callable[[Sequence[Finding]], None]
+    bucket: Bucket,
+    *,
+    show: Callable[[Plan], None],
+    confirm: Callable[[Sequence[SettingFinding]], None],
 ) -> Iterator[Applied]:
     """Plans, shows the plan, then sets what differs.
 
@@ -81,7 +84,7 @@ def apply(
         _log(bucket, _WHY, details)
 
 
-def _applied(bucket: Bucket, finding: Finding, *, created: bool) -> Applied:
+def _applied(bucket: Bucket, finding: SettingFinding, *, created: bool) -> Applied:
     if finding.item == "bucket":
         return Applied(finding, "done" if created else "unchanged", finding.why)
     setting = next(check for check in checks_of(bucket) if check.name == finding.item)
@@ -107,7 +110,7 @@ def _applied(bucket: Bucket, finding: Finding, *, created: bool) -> Applied:
     return Applied(left, "not set", why)
 
 
-def _of(changes: Sequence[Finding]) -> dict[str, Any]:
+def _of(changes: Sequence[SettingFinding]) -> dict[str, Any]:
     return {finding.item: {"was": finding.now, "wanted": finding.wanted} for finding in changes}
 
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from lake.bucket.calls import Bucket
 
 
-class Check(ABC):
+class BucketCheck(ABC):
     """What is compared. `reads`: the action of IAM that its call needs.
 
     States are values of JSON; `fresh` is the one of a new bucket.
@@ -45,7 +45,7 @@ class Check(ABC):
         yield from ()
 
 
-class Setting(Check):
+class Setting(BucketCheck):
     """What is compared and set. `irreversible`: why a change asks first."""
 
     writes: ClassVar[str]

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from lake.base.errors import LakeError, Refused
 from lake.bucket.calls import Bucket, Denied, Unsupported
-from lake.bucket.check import Check, Setting
+from lake.bucket.check import BucketCheck, Setting
 from lake.bucket.settings import checks_of
 
 # change: `apply` sets it. blocked: it differs and can't be set. unsupported: the server does not
@@ -20,7 +20,7 @@ _GOOD = ("ok", "skipped")
 
 
 @dataclass(frozen=True)
-class Finding:
+class SettingFinding:
     """One setting. `now` and `wanted` are in one spelling; `irreversible` is set for a change that
     can't be undone.
     """
@@ -53,7 +53,7 @@ class Plan:
     bucket: str
     root: str
     exists: bool
-    findings: tuple[Finding, ...] = field(default=())
+    findings: tuple[SettingFinding, ...] = field(default=())
 
     @property
     def ok(self) -> bool:
@@ -91,22 +91,22 @@ def bucket_exists(bucket: Bucket) -> bool:
         ) from error
 
 
-def _place(bucket: Bucket, *, exists: bool) -> Finding:
+def _place(bucket: Bucket, *, exists: bool) -> SettingFinding:
     """The bucket itself, and its region."""
     wanted = {"region": bucket.store.region} if bucket.on_aws else {}
     if not exists:
-        return Finding("bucket", "change", None, wanted)
+        return SettingFinding("bucket", "change", None, wanted)
     if not bucket.on_aws:
-        return Finding("bucket", "ok", wanted, wanted)
+        return SettingFinding("bucket", "ok", wanted, wanted)
     try:
         answer = bucket.read("get_bucket_location", "s3:GetBucketLocation", "LocationConstraint")
     except (Denied, Unsupported) as error:
         return _unread("bucket", error)
     now = {"region": _region((answer or {})["LocationConstraint"])}
     if now == wanted:
-        return Finding("bucket", "ok", now, wanted)
+        return SettingFinding("bucket", "ok", now, wanted)
     why = f'a bucket can\'t move; set region = "{now["region"]}" in [s3], or another [lake] root'
-    return Finding("bucket", "blocked", now, wanted, why)
+    return SettingFinding("bucket", "blocked", now, wanted, why)
 
 
 def _region(location: str | None) -> str:
@@ -114,10 +114,10 @@ def _region(location: str | None) -> str:
     return {None: "us-east-1", "": "us-east-1", "EU": "eu-west-1"}.get(location, str(location))
 
 
-def find(bucket: Bucket, check: Check, *, exists: bool = True) -> Finding:
+def find(bucket: Bucket, check: BucketCheck, *, exists: bool = True) -> SettingFinding:
     """One setting. Raises LakeError where S3 does not answer at all."""
     if check.name in bucket.section.skip:
-        return Finding(check.name, "skipped", why="[bucket] skip")
+        return SettingFinding(check.name, "skipped", why="[bucket] skip")
     try:
         current = check.current(bucket) if exists else check.fresh
     except (Denied, Unsupported) as error:
@@ -126,16 +126,16 @@ def find(bucket: Bucket, check: Check, *, exists: bool = True) -> Finding:
     now, wanted = check.shown(current) if exists else None, check.shown(target)
     notes = tuple(check.notes(bucket, current))
     if now == wanted or (not exists and target == check.fresh):
-        return Finding(check.name, "ok", now, wanted, notes=notes)
+        return SettingFinding(check.name, "ok", now, wanted, notes=notes)
     if why := check.obstacle(bucket):
-        return Finding(check.name, "blocked", now, wanted, why, notes)
+        return SettingFinding(check.name, "blocked", now, wanted, why, notes)
     irreversible = check.irreversible if isinstance(check, Setting) else ""
-    return Finding(check.name, "change", now, wanted, "", notes, irreversible)
+    return SettingFinding(check.name, "change", now, wanted, "", notes, irreversible)
 
 
-def _unread(name: str, error: LakeError) -> Finding:
+def _unread(name: str, error: LakeError) -> SettingFinding:
     state: State = "denied" if isinstance(error, Denied) else "unsupported"
-    return Finding(name, state, why=reason(error))
+    return SettingFinding(name, state, why=reason(error))
 
 
 def reason(error: LakeError) -> str:

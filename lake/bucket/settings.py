@@ -13,7 +13,7 @@ from typing import Any
 from lake.bucket import statements
 from lake.bucket.aging import ArchiveTiers, Lifecycle, OtherRules
 from lake.bucket.calls import Bucket, Unsupported
-from lake.bucket.check import Check, Setting
+from lake.bucket.check import BucketCheck, Setting
 
 _PUBLIC = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 
@@ -201,7 +201,7 @@ class ObjectLock(Setting):
             yield "nothing written from now on can be erased earlier, personal data included"
 
 
-class Policy(Setting):
+class BucketPolicy(Setting):
     """Requests without TLS are refused; other statements stay."""
 
     name = "policy"
@@ -235,10 +235,16 @@ class Policy(Setting):
             yield f"other statements stay: {', '.join(others)}"
 
 
-def checks_of(bucket: Bucket) -> list[Check]:
+def checks_of(bucket: Bucket) -> list[BucketCheck]:
     """In the order in which they are set: the policy last, because it may refuse the rest."""
-    chosen: list[Check] = [PublicAccess(), Ownership(), Encryption(), Versioning(), ObjectLock()]
+    chosen: list[BucketCheck] = [
+        PublicAccess(),
+        Ownership(),
+        Encryption(),
+        Versioning(),
+        ObjectLock(),
+    ]
     chosen += [Lifecycle(), OtherRules()]
     if bucket.on_aws and bucket.section.tables_class == "INTELLIGENT_TIERING":
         chosen.append(ArchiveTiers())
-    return [*chosen, Policy()]
+    return [*chosen, BucketPolicy()]

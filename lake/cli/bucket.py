@@ -20,7 +20,7 @@ from lake.cli.hints import lake_command
 from lake.cli.options import config_option, json_option
 
 if TYPE_CHECKING:
-    from lake.bucket import Applied, Bucket, Finding, Plan
+    from lake.bucket import Applied, Bucket, Plan, SettingFinding
 
 _COLOURS = {"ok": "green", "skipped": "green", "change": "yellow"}
 _ROLES = ("writer", "reader", "restorer", "retention", "admin")
@@ -146,7 +146,7 @@ def _bucket(config: str | None) -> Bucket:
     return Bucket(S3Store(root, settings.s3), settings.bucket)
 
 
-def _confirm(findings: Sequence[Finding]) -> None:
+def _confirm(findings: Sequence[SettingFinding]) -> None:
     listed = [f"{finding.item}: {finding.irreversible}" for finding in findings]
     confirm("a change of the bucket", "These can't be undone:", listed, "Change them?")
 
@@ -160,7 +160,7 @@ def _show(plan: Plan, *, err: bool = False) -> None:
         click.echo(f"\n`{lake_command()} bucket apply` makes the changes.", err=err)
 
 
-def _lines(finding: Finding) -> Iterator[str]:
+def _lines(finding: SettingFinding) -> Iterator[str]:
     state = click.style(f"{finding.state:11}", fg=_COLOURS.get(finding.state, "red"))
     yield f"{state} {finding.item}" + (f": {finding.why}" if finding.why else "")
     if finding.state in ("change", "blocked"):

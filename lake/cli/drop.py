@@ -21,7 +21,7 @@ from lake.cli.confirming import confirm
 from lake.cli.options import chosen_days, config_option, days_options, json_option
 
 if TYPE_CHECKING:
-    from lake.drop import Dropped, Partition
+    from lake.drop import Dropped, InspectedPartition
     from lake.store import Store
 
 
@@ -73,7 +73,7 @@ def drop(
     with closing(Exporter(settings)) as exporter:
         if day is None:
             days = _held(exporter.store, dataset, days)
-        partitions: list[Partition] = []
+        partitions: list[InspectedPartition] = []
         for chosen_day in days:
             with _reported(failed):
                 partitions.append(
@@ -111,7 +111,7 @@ def _reported(failed: list[LakeError]) -> Iterator[None]:
         click.echo(f"lake: {error}", err=True)
 
 
-def _confirm(lost: list[Partition]) -> None:
+def _confirm(lost: list[InspectedPartition]) -> None:
     if lost:
         listed = [
             f"{partition.dataset} {partition.day}, {_rows(partition.rows)}: {partition.reason}"

@@ -21,7 +21,7 @@ from lake.cli.confirming import confirm
 from lake.cli.options import DayType, config_option, json_option
 
 if TYPE_CHECKING:
-    from lake.erase import Plan, Result
+    from lake.erase import ErasureResult, Plan
     from lake.erase.erasing import ErasedDay
 
 _LISTED = 10
@@ -83,7 +83,7 @@ def erase(
     require_range(start, end)
     settings = load(config)
     chosen = settings.dataset_named(dataset)
-    result: Result | None = None
+    result: ErasureResult | None = None
     with Planner(settings, open_store(settings), chosen, where) as planner:
         plan = planner.plan(start, end)
         for line in _plan_lines(plan):

@@ -26,7 +26,7 @@ from lake.cli.signals import stop_on_signals
 if TYPE_CHECKING:
     from lake.config.datasets import Dataset
     from lake.config.settings import Settings
-    from lake.runs import Result
+    from lake.runs import ExportResult
     from lake.store import Store
     from lake.systems.protocol import Source
 
@@ -284,7 +284,7 @@ def _require_keys(partitions: Sequence[tuple[Dataset, Day]]) -> None:
         dataset.rules()
 
 
-def _followed(running: Iterable[Result], progress: _Progress) -> list[Result]:
+def _followed(running: Iterable[ExportResult], progress: _Progress) -> list[ExportResult]:
     results = []
     for result in running:
         results.append(result)
@@ -292,7 +292,7 @@ def _followed(running: Iterable[Result], progress: _Progress) -> list[Result]:
     return results
 
 
-def _finish(results: list[Result], *, as_json: bool) -> None:
+def _finish(results: list[ExportResult], *, as_json: bool) -> None:
     """Reports them; exits with 1 if one failed."""
     _report(results, as_json=as_json)
     if any(result.error for result in results):
@@ -303,7 +303,7 @@ def _finish(results: list[Result], *, as_json: bool) -> None:
 class _Progress:
     """Calls to show a result, and the current step of what is done before, on standard error."""
 
-    result: Callable[[Result], None]
+    result: Callable[[ExportResult], None]
     note: Callable[[str, str], None]
 
 
@@ -339,7 +339,7 @@ def _progress(total: int) -> Iterator[_Progress]:
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("exporting", total=total)
 
-        def advance(result: Result) -> None:
+        def advance(result: ExportResult) -> None:
             progress.update(task, advance=1, description=f"{result.dataset} {result.day}")
             if result.error:
                 console.print(_line(result), style="red", markup=False, highlight=False)
@@ -350,7 +350,7 @@ def _progress(total: int) -> Iterator[_Progress]:
         yield _Progress(advance, note)
 
 
-def _line(result: Result) -> str:
+def _line(result: ExportResult) -> str:
     head = f"{result.dataset} {result.day} {result.state}"
     if result.error:
         return f"{head}: {result.error}"
@@ -363,7 +363,7 @@ def _line(result: Result) -> str:
     )
 
 
-def _report(results: list[Result], *, as_json: bool) -> None:
+def _report(results: list[ExportResult], *, as_json: bool) -> None:
     counts = {
         state: sum(result.state == state for result in results)
         for state in ("exported", "rewritten", "skipped", "failed")

@@ -20,7 +20,7 @@ from lake.cli.confirming import confirm
 from lake.cli.options import config_option, json_option
 
 if TYPE_CHECKING:
-    from lake.retention import Item, Plan, Result
+    from lake.retention import Item, Plan, RetentionResult
 
 _NOUNS = {"table": "tables", "rollup": "rollups", "snapshot": "snapshots", "report": "reports"}
 
@@ -191,7 +191,7 @@ def _span(days: list[Any]) -> str:
     return str(first) if len(days) == 1 else f"{first} … {last} ({len(days)} days)"
 
 
-def _show_result(result: Result) -> None:
+def _show_result(result: RetentionResult) -> None:
     for deletion in result.completed:
         click.echo(f"interrupted deletion {deletion} completed")
     for name, why in result.kept.items():

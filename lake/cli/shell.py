@@ -64,7 +64,7 @@ def shell(rows: int | None, config: str | None) -> int:
         signal.signal(signal.SIGINT, before)
 
 
-class Ended(Exception):
+class ShellEnded(Exception):
     """`.quit`."""
 
 
@@ -77,7 +77,10 @@ class Session:
         self.rows = rows
 
     def run(self, statement: str) -> None:
-        """One statement, or one command with a dot. Raises LakeError, Ended, KeyboardInterrupt."""
+        """One statement, or one command with a dot.
+
+        Raises LakeError, ShellEnded and KeyboardInterrupt.
+        """
         if statement.startswith("."):
             from lake.cli.shell_commands import run_command  # noqa: PLC0415
 
@@ -130,7 +133,7 @@ def _interactive(session: Session) -> int:
             try:
                 for statement in _statements(text):
                     session.run(statement)
-            except Ended:
+            except ShellEnded:
                 break
             except LakeError as error:
                 click.echo(f"lake: {error}", err=True)
@@ -150,7 +153,7 @@ def _piped(session: Session) -> int:
         try:
             for statement in statements:
                 session.run(statement)
-        except Ended:
+        except ShellEnded:
             return 0
     if pending:
         session.run(pending)

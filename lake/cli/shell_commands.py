@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import click
 
 from lake.base.errors import UsageError
-from lake.cli.shell import Ended
+from lake.cli.shell import ShellEnded
 
 if TYPE_CHECKING:
     from lake.cli.shell import Session
 
 
 def run_command(session: Session, text: str) -> None:
-    """Raises LakeError, Ended."""
+    """Raises LakeError, ShellEnded."""
     name, _, rest = text.removesuffix(";").strip().partition(" ")
     command = COMMANDS.get(name)
     if command is None:
@@ -80,7 +80,7 @@ def _refresh(session: Session, _rest: str) -> None:
 
 
 def _quit(_session: Session, _rest: str) -> None:
-    raise Ended
+    raise ShellEnded
 
 
 COMMANDS: dict[str, Callable[[Session, str], None]] = {

@@ -12,13 +12,13 @@ Belongs here: reading sizes and multiplying. Does not: a bill (AWS's own), delet
 pages (page, plots).
 """
 
-from lake.cost.growth import Growth
+from lake.cost.growth import DatasetGrowth
 from lake.cost.prices import Prices, read_prices
 from lake.cost.report import Report, make_report
 from lake.cost.usage import Usage, read_usage
 
 __all__ = [
-    "Growth",
+    "DatasetGrowth",
     "Prices",
     "Report",
     "Usage",

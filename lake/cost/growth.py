@@ -21,7 +21,7 @@ WINDOWS = (30, 90)  # days
 
 
 @dataclass(frozen=True)
-class Growth:
+class DatasetGrowth:
     """A dataset's tables by their manifests: the mean of the exported days among the last 30 and
     90 closed ones; None where there is none.
     """
@@ -49,12 +49,12 @@ class Stream(NamedTuple):
     follows: Follows
 
 
-def growth_of(settings: Settings, store: Store, today: Day) -> list[Growth]:
+def growth_of(settings: Settings, store: Store, today: Day) -> list[DatasetGrowth]:
     """The growth of each configured dataset. Raises what the store raises."""
     return [_growth(store, dataset, today) for dataset in settings.dataset]
 
 
-def _growth(store: Store, dataset: Dataset, today: Day) -> Growth:
+def _growth(store: Store, dataset: Dataset, today: Day) -> DatasetGrowth:
     ledger = read_ledger(store, dataset.name, today.plus(-max(WINDOWS)), today)
     means: list[Any] = []
     for days in WINDOWS:
@@ -66,7 +66,7 @@ def _growth(store: Store, dataset: Dataset, today: Day) -> Growth:
                 if day >= start and isinstance(manifest, Manifest)
             ]
         )
-    return Growth(dataset.name, dataset.source, *means)
+    return DatasetGrowth(dataset.name, dataset.source, *means)
 
 
 def _means(manifests: list[Manifest]) -> tuple[int, float | None, float | None]:

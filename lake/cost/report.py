@@ -13,7 +13,7 @@ from typing import Any
 from lake.base.day import Day
 from lake.config.settings import Settings
 from lake.cost.forecast import Month, forecast, month_now
-from lake.cost.growth import Growth, daily, growth_of
+from lake.cost.growth import DatasetGrowth, daily, growth_of
 from lake.cost.policy import Policy, changed, of_settings, with_classes
 from lake.cost.prices import Prices
 from lake.cost.requests import Operation, operations
@@ -45,7 +45,7 @@ class Report:
 
     root: str
     usage: Usage
-    growth: list[Growth]
+    growth: list[DatasetGrowth]
     prices: Prices
     now: dict[str, float]
     noncurrent_now: float

@@ -22,7 +22,7 @@ SOURCES = ("mongo", "prometheus", "loki")
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedHistory:
     """What was written: documents by collection, series and samples, log lines."""
 
     documents: Mapping[str, int]
@@ -44,7 +44,7 @@ def load(
     endpoints: Mapping[str, Mapping[str, str]],
     scenario: Scenario,
     progress: Progress | None = None,
-) -> Loaded:
+) -> LoadedHistory:
     """Writes the scenario's days and returns when the servers show the last of them.
 
     `endpoints` as `lake.servers.Stack.endpoints`; the servers hold nothing of the window
@@ -63,7 +63,7 @@ def load(
         except BaseException:
             steps.stop()
             raise
-    return Loaded(documents.result(), *samples.result(), lines.result())
+    return LoadedHistory(documents.result(), *samples.result(), lines.result())
 
 
 class _Steps:

@@ -10,7 +10,7 @@ rules (lake.privacy), removing whole days (drop, retention).
 """
 
 from lake.erase.condition import Condition
-from lake.erase.erasing import Result, erase
+from lake.erase.erasing import ErasureResult, erase
 from lake.erase.planning import DayPlan, Plan, Planner
 
-__all__ = ["Condition", "DayPlan", "Plan", "Planner", "Result", "erase"]
+__all__ = ["Condition", "DayPlan", "ErasureResult", "Plan", "Planner", "erase"]

@@ -27,7 +27,7 @@ from lake.base.day import Day
 from lake.base.errors import BadData, Conflict, LakeError, Missing, PermanentError
 from lake.erase.planning import DayPlan, Plan, Planner
 from lake.erase.rewriting import Rewritten, rewrite
-from lake.erased import ERASED_ROWS, STEPS, Ended, Erasure, erased_rows
+from lake.erased import ERASED_ROWS, STEPS, Erasure, ErasureEnd, erased_rows
 from lake.holds import held_error
 from lake.holds import of as holds_of
 from lake.partition.content import fetch
@@ -68,7 +68,7 @@ class ErasedDay:
 
 
 @dataclass
-class Result:
+class ErasureResult:
     """`id` is that of the record; `kept` are days that were not rewritten, and why."""
 
     plan: Plan
@@ -101,13 +101,13 @@ def erase(
     plan: Plan,
     reason: str = "",
     progress: Callable[[ErasedDay], None] = lambda _: None,
-) -> Result:
+) -> ErasureResult:
     """Erases what the plan shows, and records it. Nothing without a row that matches.
 
     Raises PermanentError where a hold covers one of the days, and what the store raises before the
     first day is rewritten; a day that fails is in the result.
     """
-    store, result = planner.store, Result(plan)
+    store, result = planner.store, ErasureResult(plan)
     if not plan.days:
         return result
     refuse_held(plan)
@@ -176,10 +176,10 @@ def _record(planner: Planner, plan: Plan, reason: str) -> Erasure:
     )
 
 
-def _end(store: Store, record: Erasure, result: Result, intent: int) -> None:
+def _end(store: Store, record: Erasure, result: ErasureResult, intent: int) -> None:
     days = {str(day.day): day.to_json() for day in result.days}
     kept = {day: why.partition("\n")[0] for day, why in result.kept.items()}
-    ended = Ended(utc_now().isoformat(timespec="milliseconds"), days, kept)
+    ended = ErasureEnd(utc_now().isoformat(timespec="milliseconds"), days, kept)
     details: dict[str, Any] = {
         "state": "done",
         "erasure": record.id,

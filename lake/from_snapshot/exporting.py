@@ -25,7 +25,7 @@ from lake.partition.layout import table_prefix
 from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
 from lake.restore.recovering import Recovered, recovered
-from lake.runs import Result, export_many
+from lake.runs import ExportResult, export_many
 from lake.servers import closest, other_version
 from lake.servers.binaries import version_parts
 from lake.servers.closest import installing_remedy
@@ -50,7 +50,7 @@ def export_from_snapshots(
     allow_erased: bool = False,
     snapshot: Day | None = None,
     progress: Progress = silent,
-) -> Generator[Result, None, None]:
+) -> Generator[ExportResult, None, None]:
     """Exports the partitions that are missing or damaged, with `force` all; yields results.
 
     Where a snapshot can't be restored, the next one that holds the days is tried, three in all.
@@ -82,7 +82,7 @@ def export_from_snapshots(
         )
         for missing in unavailable:
             tried = errors.get((missing.dataset.name, missing.day))
-            yield Result(
+            yield ExportResult(
                 missing.dataset.name, missing.day, None, tried[0] if tried else missing.error
             )
         wanted = []
@@ -96,7 +96,7 @@ def export_from_snapshots(
                 unusable.add((choice.system, choice.taken))
                 again = _to_try_again(left, errors, error)
                 for name, day in sorted(left.keys() - again.keys(), key=lambda part: part[::-1]):
-                    yield Result(name, day, None, errors[name, day][0])
+                    yield ExportResult(name, day, None, errors[name, day][0])
                 wanted += again.values()
                 if again:
                     name = f"{choice.system} snapshot of {choice.taken}"
@@ -148,7 +148,7 @@ def _erased(
 
 def _from_one(
     settings: Settings, store: Store, choice: Choice, progress: Progress, **options: Any
-) -> Iterator[Result]:
+) -> Iterator[ExportResult]:
     """One snapshot's partitions. Raises what restoring and serving raise."""
     manifest = read_snapshot(store, choice.system, choice.taken)
     _require_same_version(manifest)
@@ -203,7 +203,7 @@ def _exported(
     sources: Mapping[str, Source],
     partitions: Sequence[Partition],
     **options: Any,
-) -> Iterator[Result]:
+) -> Iterator[ExportResult]:
     hot = settings.hot.model_copy(update=dict.fromkeys(sources, _KEPT_DAYS))
     exporter = Exporter(settings.model_copy(update={"hot": hot}), store, sources)
     with closing(exporter), closing(export_many(exporter, partitions, **options)) as results:

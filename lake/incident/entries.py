@@ -24,22 +24,22 @@ _GOES_ON = re.compile(
 
 
 @dataclass
-class Entry:
+class TimelineEntry:
     """An event, and the texts of the lines that go on with it."""
 
     event: Event
     more: list[str] = field(default_factory=list)
 
 
-def entries(events: Iterable[Event]) -> list[Entry]:
+def entries(events: Iterable[Event]) -> list[TimelineEntry]:
     """In the order of the events, which is that of time."""
-    made: list[Entry] = []
+    made: list[TimelineEntry] = []
     last = None
     for event in events:
         if made and last and _goes_on(made[-1].event, last, event):
             made[-1].more.append(event.text.expandtabs(_TAB))
         else:
-            made.append(Entry(event))
+            made.append(TimelineEntry(event))
         last = event
     return made
 

@@ -77,7 +77,7 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Count:
+class EventCount:
     """The number of events of a dataset's level in one step of time."""
 
     dataset: str
@@ -99,7 +99,7 @@ class Incident:
     window: Window | None
     days: tuple[Day, ...]
     changes: tuple[Change, ...] = ()
-    counts: tuple[Count, ...] = ()
+    counts: tuple[EventCount, ...] = ()
     events: tuple[Event, ...] = ()
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -232,7 +232,7 @@ def _tables(lake: Lake, inquiry: Inquiry) -> list[Table]:
 
 def _events(
     lake: Lake, statement: str, step: timedelta, inquiry: Inquiry
-) -> tuple[list[Count], list[Event], Sequence[str]]:
+) -> tuple[list[EventCount], list[Event], Sequence[str]]:
     """The number of events by step, those that are kept, and the columns that leave values out.
 
     Kept are errors and warnings from the first on, of all others those nearest to the instant.
@@ -244,7 +244,7 @@ def _events(
         f"SELECT dataset, kind, level, {bucket} AS bucket, count(*) FROM ({statement}) "  # noqa: S608
         "WHERE ts IS NOT NULL GROUP BY ALL ORDER BY ALL"
     )
-    counts = [Count(*row) for row in answer.rows]
+    counts = [EventCount(*row) for row in answer.rows]
     errors = ", ".join(map(quoted_text, ERRORS))
     rank = f"CASE WHEN level IN ({errors}) THEN 0 WHEN level = 'warn' THEN 1 ELSE 2 END"
     nearest = ""

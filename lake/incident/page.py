@@ -11,7 +11,7 @@ from html import escape
 
 from lake.base.printable import shown
 from lake.incident.changes import Change, shared_labels, shared_text
-from lake.incident.entries import Entry, entries
+from lake.incident.entries import TimelineEntry, entries
 from lake.incident.gathering import Event, Incident, errors_by_step
 from lake.incident.window import Window
 from lake.pages import document, notes, section, stacked_bars, table
@@ -201,7 +201,7 @@ def _timeline(incident: Incident) -> str:
     return f'<div class="timeline">{timeline}</div>'
 
 
-def _trace(entry: Entry) -> str:
+def _trace(entry: TimelineEntry) -> str:
     lines = "\n".join(escape(shown(text)) for text in entry.more)
     return f'<pre class="trace">{lines}</pre>' if lines else ""
 

@@ -19,9 +19,9 @@ from lake.partition.parquet import write_parquet
 from lake.process.scratch import explained_full_disk, scratch_directory
 from lake.rehearse.retyped import of_present_typing
 from lake.store.directory import DirectoryStore
-from lake.systems.comparison import Check, Compared
+from lake.systems.comparison import Compared, RehearsalCheck
 from lake.systems.protocol import Questions, Source
-from lake.systems.rehearsed import Partition
+from lake.systems.rehearsed import RehearsedPartition
 from lake.systems.source import accounted, is_whole
 
 _SHOWN_ROWS = 5
@@ -30,7 +30,7 @@ _KEYS = ("_id", "ts", "ts_ns", "metric", "series_id", "stream_id")
 
 
 def compare(
-    part: Partition,
+    part: RehearsedPartition,
     source: Source,
     questions: Questions,
     taken: datetime,
@@ -46,7 +46,7 @@ def compare(
 
 
 def _compare(
-    part: Partition,
+    part: RehearsedPartition,
     source: Source,
     questions: Questions,
     taken: datetime,
@@ -54,8 +54,8 @@ def _compare(
     samples: int,
 ) -> Compared:
     compared = Compared(part.manifest.dataset, part.manifest.day, part.manifest.rows)
-    rows = Check("all rows, by their fingerprint")
-    count = Check("the server's own count of rows")
+    rows = RehearsalCheck("all rows, by their fingerprint")
+    count = RehearsalCheck("the server's own count of rows")
     compared.checks += [count, rows]
     try:
         part.dataset.rules()
@@ -76,7 +76,7 @@ def _compare(
     return compared
 
 
-def _compare_count(part: Partition, source: Source, count: Check) -> None:
+def _compare_count(part: RehearsedPartition, source: Source, count: RehearsalCheck) -> None:
     counted = source.count(part.dataset, part.day)
     low = source.may_count_low
     expected = accounted(part.manifest.rows, part.manifest.details)
@@ -86,7 +86,7 @@ def _compare_count(part: Partition, source: Source, count: Check) -> None:
         count.remark = "equal lines count once"
 
 
-def _is_earlier(part: Partition, fingerprint: Fingerprint, check: Check) -> bool:
+def _is_earlier(part: RehearsedPartition, fingerprint: Fingerprint, check: RehearsalCheck) -> bool:
     """Whether the server holds the day as the lake once had it."""
     if str(fingerprint) == _own(part):
         return False
@@ -101,7 +101,7 @@ def _is_earlier(part: Partition, fingerprint: Fingerprint, check: Check) -> bool
     return False
 
 
-def _read(part: Partition, source: Source, to: Path | None = None) -> Fingerprint:
+def _read(part: RehearsedPartition, source: Source, to: Path | None = None) -> Fingerprint:
     """The server's day on the path that an export takes; into a Parquet file if wanted."""
     seen = Fingerprint()
     with (
@@ -118,7 +118,7 @@ def _read(part: Partition, source: Source, to: Path | None = None) -> Fingerprin
     return seen
 
 
-def _own(part: Partition) -> str:
+def _own(part: RehearsedPartition) -> str:
     """The partition's fingerprint; an older manifest has none, its object does."""
     if part.manifest.fingerprint:
         return part.manifest.fingerprint
@@ -130,7 +130,9 @@ def _own(part: Partition) -> str:
     return str(seen)
 
 
-def _report_rows(part: Partition, source: Source, taken: datetime, check: Check) -> None:
+def _report_rows(
+    part: RehearsedPartition, source: Source, taken: datetime, check: RehearsalCheck
+) -> None:
     """Which rows differ; none may, save those that came after the snapshot was taken."""
     with scratch_directory() as folder:
         restored = folder / "restored.parquet"
@@ -159,7 +161,7 @@ def _report_rows(part: Partition, source: Source, taken: datetime, check: Check)
         check.differ(where, _own(part), "rows that differ only in their bits")
 
 
-def _same_columns(part: Partition, restored: Path, check: Check) -> bool:
+def _same_columns(part: RehearsedPartition, restored: Path, check: RehearsalCheck) -> bool:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     here, there = pq.read_schema(part.file), pq.read_schema(restored)

@@ -16,13 +16,13 @@ from lake.partition.table import schema_to_json
 from lake.process.scratch import explained_full_disk, scratch_directory
 from lake.retype import has_older_typing, retyped
 from lake.store.directory import DirectoryStore
-from lake.systems.rehearsed import Partition
+from lake.systems.rehearsed import RehearsedPartition
 
 _NAME = "retyped.parquet"
 
 
 @contextmanager
-def of_present_typing(part: Partition) -> Iterator[Partition]:
+def of_present_typing(part: RehearsedPartition) -> Iterator[RehearsedPartition]:
     """The partition, its file and manifest as an export of the same documents makes them today.
 
     Raises BadData where the stored rows can't be rebuilt.

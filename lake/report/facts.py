@@ -14,7 +14,7 @@ from typing import Any
 from lake.base.day import Day
 from lake.holds import Hold, Holds
 from lake.lag import PROVEN, Lag
-from lake.rehearsals import Rehearsal
+from lake.rehearsals import RehearsalSummary
 from lake.review.review import Gap, SystemReview, gaps_of
 from lake.status import DatasetStatus
 from lake.verified import Verified
@@ -105,7 +105,7 @@ class Facts:
     datasets: tuple[DatasetFacts, ...]
     systems: tuple[SystemReview, ...]
     holds: Holds
-    rehearsals: tuple[Rehearsal, ...]
+    rehearsals: tuple[RehearsalSummary, ...]
     guards: tuple[Guard, ...]
     problems: tuple[str, ...]
     seconds: float = 0.0

@@ -11,7 +11,7 @@ Belongs here: deciding by age and rules, deleting. Does not: how long anything i
 (lake.ttl).
 """
 
-from lake.retention.apply import Result, apply
+from lake.retention.apply import RetentionResult, apply
 from lake.retention.plan import Item, Plan, make_plan
 
-__all__ = ["Item", "Plan", "Result", "apply", "make_plan"]
+__all__ = ["Item", "Plan", "RetentionResult", "apply", "make_plan"]

@@ -30,7 +30,7 @@ from lake.partition.ledger import listed_days, read_standing
 from lake.retention.plan import Item, Plan, make_plan
 from lake.retention.records import (
     Deletion,
-    Ended,
+    DeletionEnd,
     deleted_days,
     name_of,
     unfinished,
@@ -50,7 +50,7 @@ _RECORD = "*"  # what the turn remembers is not of one dataset
 
 
 @dataclass(frozen=True)
-class Result:
+class RetentionResult:
     """What a run has done. `kept`: planned items that stayed after all, and why. `completed`: the
     interrupted deletions that it ended.
     """
@@ -85,7 +85,7 @@ def apply(
     show: Callable[[Plan], None],
     confirm: Callable[[Plan], None],
     clock: Callable[[], datetime] = utc_now,
-) -> Result:
+) -> RetentionResult:
     """Deletes what the policy no longer keeps, and records it.
 
     `confirm` gets a plan that deletes something under a term that is new or shorter than the one
@@ -165,13 +165,13 @@ def _deleted(
     mine: Turn,
     completed: tuple[str, ...],
     clock: Callable[[], datetime],
-) -> Result:
+) -> RetentionResult:
     if not plan.items:
-        return Result(plan, "", (), {}, completed)
+        return RetentionResult(plan, "", (), {}, completed)
     deletion = write_deletion(store, plan.policy, plan.items, clock())
     kept = _run(settings, store, deletion, clock, plan.items, mine)
     deleted = tuple(item for item in plan.items if name_of(item) not in kept)
-    return Result(plan, deletion.id, deleted, kept, completed)
+    return RetentionResult(plan, deletion.id, deleted, kept, completed)
 
 
 def _completed(
@@ -223,7 +223,9 @@ def _run(
         earlier = deleted_days(store)  # and exported again since
         later = {name: days - earlier.get(name, set()) for name, days in stayed.items()}
         change_retired(store, {}, later, stayed)
-    ended = Ended(clock().isoformat(timespec="milliseconds"), len(deletion.items) - len(kept), kept)
+    ended = DeletionEnd(
+        clock().isoformat(timespec="milliseconds"), len(deletion.items) - len(kept), kept
+    )
     details = {"state": "done", "deletion": deletion.id, "intent": intent}
     _log(store, deletion, details | {"deleted": ended.deleted, "kept": kept})
     stat = store.stat(deletion.done_key)

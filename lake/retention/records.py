@@ -57,7 +57,7 @@ class Deletion:
 
 
 @dataclass(frozen=True)
-class Ended:
+class DeletionEnd:
     """How a deletion ended. `kept`: by `kind name day` why an item was not deleted after all."""
 
     at: str
@@ -70,7 +70,7 @@ class Ended:
 
 
 def name_of(item: Item) -> str:
-    """As `Ended.kept` names it."""
+    """As `DeletionEnd.kept` names it."""
     return f"{item.kind} {item.name} {item.day}"
 
 
@@ -111,7 +111,7 @@ def _sha256(store: Store, piece: Piece) -> str:
     return digest.hexdigest()
 
 
-def deletions(store: Store) -> Iterator[tuple[Deletion, Ended | None]]:
+def deletions(store: Store) -> Iterator[tuple[Deletion, DeletionEnd | None]]:
     """All of them, oldest first. Raises BadData where one can't be read."""
     keys = [stat.key for stat in store.list(DELETIONS)]
     ended = {key.removesuffix(_DONE) for key in keys if key.endswith(_DONE)}
@@ -158,9 +158,9 @@ def _item(fields: dict[str, Any]) -> Item:
     return Item(**{**fields, "day": Day.parse(fields["day"]), "pieces": pieces})
 
 
-def _ended(store: Store, key: str) -> Ended:
+def _ended(store: Store, key: str) -> DeletionEnd:
     try:
-        return Ended(**json.loads(store.read(key)))
+        return DeletionEnd(**json.loads(store.read(key)))
     except (ValueError, TypeError) as error:
         raise _unreadable(store, key, error) from error
 

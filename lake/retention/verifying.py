@@ -22,7 +22,7 @@ from lake.holds.changing import ADDED, RELEASED
 from lake.holds.hold import PREFIX, key_of, release_key_of
 from lake.process.running import is_alive
 from lake.retention.apply import ACTION
-from lake.retention.records import Deletion, Ended, deletions, name_of
+from lake.retention.records import Deletion, DeletionEnd, deletions, name_of
 from lake.retired import read_retired
 from lake.store import Store
 
@@ -79,7 +79,7 @@ def _looked_at(store: Store) -> Records:
     return Records(len(known), objects, tuple(problems))
 
 
-_Known = Sequence[tuple[Deletion, Ended | None]]
+_Known = Sequence[tuple[Deletion, DeletionEnd | None]]
 
 
 def _of_entries(store: Store, entries: Sequence[audit.Entry], known: _Known) -> Iterator[str]:

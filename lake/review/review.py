@@ -13,7 +13,7 @@ from typing import Any
 
 from lake.audit import Chain, Entry
 from lake.base.day import Day
-from lake.rehearsals import Rehearsal
+from lake.rehearsals import RehearsalSummary
 from lake.status import State
 
 PROVEN: tuple[State, ...] = ("verified", "empty")
@@ -170,7 +170,7 @@ class Review:
     systems: list[SystemReview]
     holds: list[HoldReview]
     changes: list[Entry]
-    rehearsals: list[Rehearsal]
+    rehearsals: list[RehearsalSummary]
     chain: Chain
     retention: RetentionReview
     problems: tuple[str, ...] = field(default=())

@@ -24,7 +24,7 @@ from lake.query.tables import Table
 from lake.spark.dialect import in_spark, spark_expression
 from lake.spark.templates import template
 from lake.spark.types import quoted_name, quoted_text
-from lake.trends.fitting import Fit, Source, column_of
+from lake.trends.fitting import Fit, InputSource, column_of
 from lake.trends.needs import Column, Input
 from lake.trends.reading import TARGET, absent
 
@@ -76,7 +76,7 @@ def _with(inputs: list[str], statement: str) -> str:
 class _Input:
     """One input over the days [start, end)."""
 
-    def __init__(self, lake: Lake, source: Source, start: Day, end: Day) -> None:
+    def __init__(self, lake: Lake, source: InputSource, start: Day, end: Day) -> None:
         self._lake = lake
         self._source = source
         self._days = {

@@ -22,7 +22,7 @@ class Difference:
 
 
 @dataclass
-class Check:
+class RehearsalCheck:
     """One question to both sides: how many values were compared, and what differed.
 
     `wrong` counts all differences, `differences` has the first ones. `remark` is why
@@ -66,7 +66,7 @@ class Compared:
     dataset: str
     day: str
     rows: int
-    checks: list[Check] = field(default_factory=list)
+    checks: list[RehearsalCheck] = field(default_factory=list)
 
     @property
     def wrong(self) -> int:

@@ -20,7 +20,7 @@ class Index:
 
 
 @dataclass(frozen=True)
-class Rule:
+class ExpiryRule:
     """How rows expire now.
 
     `index` is the one that the guard uses, of several on the time field that with the lowest

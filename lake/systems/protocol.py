@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from lake.snapshots.taken import Taken
     from lake.store import Store
     from lake.systems.check import Check
-    from lake.systems.comparison import Check as RehearsalCheck
+    from lake.systems.comparison import RehearsalCheck
     from lake.systems.discovered import DiscoveredSource
-    from lake.systems.expiry import Index, Rule
+    from lake.systems.expiry import ExpiryRule, Index
     from lake.systems.loading import Loaded, Target
     from lake.systems.partitions import Partition
-    from lake.systems.rehearsed import Partition as RehearsedPartition
+    from lake.systems.rehearsed import RehearsedPartition
     from lake.systems.rollup import Rollup
     from lake.systems.source import Count
 
@@ -156,7 +156,7 @@ class Expiry(Protocol):
     def scope(self, dataset: Dataset) -> str:
         """What the dataset's limit is set on, by the configuration alone."""
 
-    def rule(self, dataset: Dataset) -> Rule:
+    def rule(self, dataset: Dataset) -> ExpiryRule:
         """How the dataset's rows expire now, and what keeps a limit from being set."""
 
     def lacking(self, dataset: Dataset) -> list[str] | None:

@@ -22,7 +22,7 @@ from lake.store import Store
 
 
 @dataclass(frozen=True)
-class Partition:
+class RehearsedPartition:
     """`file` is the object, byte for byte; `dataset` what it was exported as.
 
     `fixed` are the columns that are no labels.
@@ -58,14 +58,14 @@ class Partition:
 @contextmanager
 def fetched(
     store: Store, manifest: Manifest, lake: Lake, fixed: frozenset[str]
-) -> Iterator[Partition]:
+) -> Iterator[RehearsedPartition]:
     """The partition, while the block runs. Raises what `fetch` raises."""
     with explained_full_disk(), scratch_directory() as folder:
         file = folder / "data.parquet"
         with file.open("wb") as out:
             fetch(store, manifest, out)
         day = Day.parse(manifest.day)
-        yield Partition(_dataset(manifest, lake), day, manifest, file, lake, fixed)
+        yield RehearsedPartition(_dataset(manifest, lake), day, manifest, file, lake, fixed)
 
 
 def _dataset(manifest: Manifest, lake: Lake) -> Any:

@@ -60,7 +60,7 @@ class Choices:
 
 
 @dataclass(frozen=True)
-class Source:
+class InputSource:
     """An input and the dataset that has its content; `others` have it, too."""
 
     need: Input
@@ -73,7 +73,7 @@ class Fit:
     """A trend on a lake: its sources, or what the lake lacks."""
 
     trend: Trend
-    sources: tuple[Source, ...]
+    sources: tuple[InputSource, ...]
     lacks: tuple[str, ...] = ()
     absent: tuple[Input, ...] = ()  # inputs without rows, instead of which others are there
 
@@ -93,7 +93,7 @@ def fit(lake: Lake, trend: Trend, choices: Choices, days: _Days | None = None) -
     _read_manifests(lake, trend, needs, choices.dataset)
     sources, absent = [], []
     for need, source in _sources(lake, needs, choices.dataset, days):
-        if isinstance(source, Source):
+        if isinstance(source, InputSource):
             sources.append(source)
         elif source is None:
             absent.append(need)
@@ -104,7 +104,7 @@ def fit(lake: Lake, trend: Trend, choices: Choices, days: _Days | None = None) -
 
 def _sources(
     lake: Lake, needs: Iterable[Input], chosen: str | None, days: _Days | None
-) -> Iterator[tuple[Input, Source | str | None]]:
+) -> Iterator[tuple[Input, InputSource | str | None]]:
     """Each input's source, or what is lacking; None for one instead of which another is there."""
     either: list[Input] = []
     for need in needs:
@@ -114,11 +114,11 @@ def _sources(
             yield need, _source(lake, need, chosen, days)
     # Once one is there, the others are looked for on the last and first day only.
     sources = [_source(lake, need, chosen, days, quick=True) for need in either]
-    if not any(isinstance(source, Source) for source in sources):
+    if not any(isinstance(source, InputSource) for source in sources):
         sources = [_source(lake, need, chosen, days) for need in either]
-    fits = any(isinstance(source, Source) for source in sources)
+    fits = any(isinstance(source, InputSource) for source in sources)
     for need, source in zip(either, sources, strict=True):
-        if isinstance(source, Source):
+        if isinstance(source, InputSource):
             yield need, source
         elif fits:
             yield need, None
@@ -138,7 +138,7 @@ def require_fit(fitted: Fit) -> None:
 
 def _source(
     lake: Lake, need: Input, chosen: str | None, days: _Days | None, *, quick: bool = False
-) -> Source | str:
+) -> InputSource | str:
     """A source, or what is lacking: of the dataset that lacks the least.
 
     `quick`: only the last and the first day, of datasets whose system has such rows.
@@ -157,7 +157,7 @@ def _source(
             of_tables = zip(held, look, strict=True)
             lacking = {t.dataset: _lacking(lake, t, need, span) for t, span in of_tables}
             if fits := [name for name, lack in lacking.items() if not lack]:
-                return Source(need, fits[0], tuple(fits[1:]))
+                return InputSource(need, fits[0], tuple(fits[1:]))
             lacks += [lack for lack in lacking.values() if lack]
     return min(lacks, key=lambda lack: lack[0])[1] if lacks else _kinds(need.kind)
 

@@ -25,7 +25,7 @@ from lake.query.kinds import quoted_name, quoted_text
 from lake.query.levels import with_level
 from lake.query.numbers import with_numbers_as
 from lake.query.tables import Table
-from lake.trends.fitting import Fit, Source, column_of
+from lake.trends.fitting import Fit, InputSource, column_of
 from lake.trends.needs import Column, Input
 from lake.trends.rolled import hourly_macro, rollups_of
 
@@ -63,7 +63,7 @@ def _with(sql: str, tables: str) -> str:
     return f"{head}WITH {tables} {body}"
 
 
-def _relation(lake: Lake, source: Source, start: Day, end: Day) -> tuple[str, Parameters]:
+def _relation(lake: Lake, source: InputSource, start: Day, end: Day) -> tuple[str, Parameters]:
     match source.need.kind:
         case "documents":
             return _documents(lake, source), {}
@@ -80,7 +80,7 @@ def absent(need: Input) -> str:
     return _filled(f"{need.kind}_absent", columns=columns)
 
 
-def _grown(lake: Lake, source: Source, start: Day, end: Day) -> tuple[str, Parameters]:
+def _grown(lake: Lake, source: InputSource, start: Day, end: Day) -> tuple[str, Parameters]:
     metrics, kind = source.need.metrics, source.need.kind
     if len(metrics) > 1:
         need = reduce(Input.with_column, TARGET, source.need)
@@ -98,7 +98,7 @@ def _grown(lake: Lake, source: Source, start: Day, end: Day) -> tuple[str, Param
     return counted, parameters
 
 
-def _documents(lake: Lake, source: Source) -> str:
+def _documents(lake: Lake, source: InputSource) -> str:
     return _filled(
         "documents",
         columns=_columns(lake.table(source.dataset), source),
@@ -106,7 +106,9 @@ def _documents(lake: Lake, source: Source) -> str:
     )
 
 
-def _rows(lake: Lake, source: Source, start: Day, end: Day, kind: str) -> tuple[str, Parameters]:
+def _rows(
+    lake: Lake, source: InputSource, start: Day, end: Day, kind: str
+) -> tuple[str, Parameters]:
     """Rows of the rollup, and those of a temporary table for the days without a current one."""
     name, metrics = source.need.name, _names(source)
     parameters = dict(zip(_parameters(source), source.need.metrics, strict=True))
@@ -132,16 +134,16 @@ def _rows(lake: Lake, source: Source, start: Day, end: Day, kind: str) -> tuple[
     return " UNION ALL BY NAME ".join(parts), parameters
 
 
-def _parameters(source: Source) -> list[str]:
+def _parameters(source: InputSource) -> list[str]:
     return [f"{source.need.name}_{number}" for number in range(len(source.need.metrics))]
 
 
-def _names(source: Source) -> str:
+def _names(source: InputSource) -> str:
     """The metrics, as the statement's parameters."""
     return ", ".join(f"${name}" for name in _parameters(source))
 
 
-def _grown_rolled(lake: Lake, source: Source, days: tuple[Day, Day], metrics: str) -> str:
+def _grown_rolled(lake: Lake, source: InputSource, days: tuple[Day, Day], metrics: str) -> str:
     rollups = rollups_of(lake, lake.table(source.dataset))
     kind = source.need.kind
     hours = _filled(
@@ -155,7 +157,7 @@ def _grown_rolled(lake: Lake, source: Source, days: tuple[Day, Day], metrics: st
     return _filled(f"{kind}_rolled", columns=columns, hours=hours)
 
 
-def _lines_rolled(lake: Lake, source: Source, days: tuple[Day, Day]) -> str:
+def _lines_rolled(lake: Lake, source: InputSource, days: tuple[Day, Day]) -> str:
     rollups = rollups_of(lake, lake.table(source.dataset))
     return _filled(
         "lines_rolled",
@@ -195,7 +197,7 @@ def _stretches(days: Iterable[Day]) -> Iterator[tuple[Day, Day]]:
         yield start, end
 
 
-def _columns(table: Table, source: Source, *, aggregated: bool = False) -> str:
+def _columns(table: Table, source: InputSource, *, aggregated: bool = False) -> str:
     """What follows the fixed columns of a SELECT."""
     listed = ""
     for column in source.need.columns:

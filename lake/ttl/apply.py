@@ -26,7 +26,7 @@ from lake.holds import of as holds_of
 from lake.partition.layout import table_prefix
 from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
-from lake.systems.expiry import NEVER_S, Index, Rule
+from lake.systems.expiry import NEVER_S, ExpiryRule, Index
 from lake.systems.protocol import Expiry, Source
 from lake.ttl.plan import Plan, days_with_rows, make_plans, of_no_day
 from lake.ttl.site import Site
@@ -147,7 +147,7 @@ class _Pending:
             target_s = plan.target_s if plan and plan.target_s is not None else NEVER_S
             try:
                 expiry = self._site.expiry_of(dataset.source)
-                rule = expiry.rule(dataset) if expiry else Rule()
+                rule = expiry.rule(dataset) if expiry else ExpiryRule()
                 if expiry and rule.limit_s is not None and rule.limit_s < target_s:
                     expiry.set_limit(dataset, rule.index, target_s)
                     yield name, target_s

@@ -23,11 +23,11 @@ from lake.base.sizes import counted
 from lake.config.datasets import Dataset
 from lake.holds import of as holds_of
 from lake.partition.ledger import read_ledger
-from lake.systems.expiry import NEVER_S, Rule
+from lake.systems.expiry import NEVER_S, ExpiryRule
 from lake.systems.protocol import Expiry
 from lake.ttl.proof import DayProof, Prover
 from lake.ttl.site import Site
-from lake.ttl.terms import DAY_S, Terms, terms_of
+from lake.ttl.terms import DAY_S, ExpiryTerms, terms_of
 from lake.ttl.unguarded import guarded_scopes, unguarded
 
 Decision = Literal["none", "blocked", "unknown", "hold", "held", "limit"]
@@ -55,7 +55,7 @@ class Plan:
     decision: Decision
     why: str = ""
     enabled: bool = True
-    rule: Rule = field(default_factory=Rule)
+    rule: ExpiryRule = field(default_factory=ExpiryRule)
     now: datetime | None = None
     made_at: datetime = _EPOCH
     wanted_s: int | None = None
@@ -152,7 +152,7 @@ def make_plans(site: Site, datasets: Sequence[Dataset], records: Records) -> Ite
 class _Planning:
     site: Site
     dataset: Dataset
-    terms: Terms
+    terms: ExpiryTerms
     record: Mapping[str, Any]
 
     def plan(self, shared: set[str]) -> Plan:
@@ -189,7 +189,7 @@ class _Planning:
         except LakeError as error:
             return _holding(plan, str(error))
 
-    def _without_elsewhere(self, rule: Rule) -> Rule:
+    def _without_elsewhere(self, rule: ExpiryRule) -> ExpiryRule:
         """Where another lake's guard looks after the collection, too, what it made is its own."""
         if rule.scope not in self.site.settings.ttl.elsewhere:
             return rule
@@ -235,7 +235,7 @@ class _Planning:
             notes=tuple(self._notes(plan.rule)),
         )
 
-    def _notes(self, rule: Rule) -> Iterator[str]:
+    def _notes(self, rule: ExpiryRule) -> Iterator[str]:
         for name in rule.twins:
             yield f"index {name!r} on the time field has a limit, too: it is raised with this one"
         last_s = self.record.get("limit_s")

@@ -16,7 +16,7 @@ DAY_S = 86_400
 
 
 @dataclass(frozen=True)
-class Terms:
+class ExpiryTerms:
     """`days` is the wanted limit, `margin_days` what has to be proven ahead of it."""
 
     enabled: bool
@@ -35,11 +35,11 @@ class Terms:
         return self.margin_days * DAY_S
 
 
-def terms_of(settings: Settings, dataset: Dataset) -> Terms:
+def terms_of(settings: Settings, dataset: Dataset) -> ExpiryTerms:
     """The section, with what `[ttl.dataset.NAME]` overrides."""
     section = settings.ttl
     own = section.dataset.get(dataset.name, TtlOverride())
-    return Terms(
+    return ExpiryTerms(
         section.enabled if own.enabled is None else own.enabled,
         own.days or section.days,
         own.margin_days or section.margin_days,

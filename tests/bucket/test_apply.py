@@ -12,7 +12,7 @@ from support.governed_s3 import NAME, REGION, bucket, calls, governed_s3
 
 from lake import audit
 from lake.base.errors import LakeError
-from lake.bucket import Applied, Bucket, Finding, apply, make_plan
+from lake.bucket import Applied, Bucket, SettingFinding, apply, make_plan
 
 KEY = f"arn:aws:kms:{REGION}:123456789012:key/0a1b"
 WRITES = ("Put", "Create", "Delete")
@@ -30,7 +30,7 @@ def made(s3: Any, **options: Any) -> None:
     s3.create_bucket(Bucket=NAME, CreateBucketConfiguration=place, **options)
 
 
-def applied(chosen: Bucket, to_confirm: list[Finding] | None = None) -> dict[str, Applied]:
+def applied(chosen: Bucket, to_confirm: list[SettingFinding] | None = None) -> dict[str, Applied]:
     to_confirm = [] if to_confirm is None else to_confirm
     done = apply(chosen, show=lambda plan: None, confirm=to_confirm.extend)
     return {change.finding.item: change for change in done}
@@ -40,7 +40,7 @@ def states(chosen: Bucket) -> dict[str, str]:
     return {finding.item: finding.state for finding in make_plan(chosen).findings}
 
 
-def finding_of(chosen: Bucket, item: str) -> Finding:
+def finding_of(chosen: Bucket, item: str) -> SettingFinding:
     (finding,) = [finding for finding in make_plan(chosen).findings if finding.item == item]
     return finding
 
@@ -58,7 +58,7 @@ def sids(s3: Any) -> list[str]:
 def test_a_bucket_is_made_and_set_up(s3):
     chosen = bucket(s3={"kms_key_id": KEY}, bucket=LOCKED)
     assert not make_plan(chosen).ok
-    to_confirm: list[Finding] = []
+    to_confirm: list[SettingFinding] = []
     done = applied(chosen, to_confirm)
     assert {change.result for change in done.values()} == {"done", "unchanged"}
     assert all(change.ok for change in done.values())

@@ -8,7 +8,7 @@ import pytest
 
 from lake.base.errors import ConfigError
 from lake.config.settings import Settings, load
-from lake.ttl.terms import Terms, terms_of
+from lake.ttl.terms import ExpiryTerms, terms_of
 
 FILE = """
 [lake]
@@ -39,7 +39,7 @@ def loaded(tmp_path: Path):
 
 def test_it_is_off_by_default(loaded):
     settings = loaded("")
-    assert terms_of(settings, settings.dataset[0]) == Terms(False, 90, 3, "content")
+    assert terms_of(settings, settings.dataset[0]) == ExpiryTerms(False, 90, 3, "content")
 
 
 def test_a_dataset_may_differ(loaded):
@@ -50,8 +50,8 @@ def test_a_dataset_may_differ(loaded):
         LAKE_TTL__MARGIN_DAYS="4",
     )
     events, others = settings.dataset
-    assert terms_of(settings, events) == Terms(True, 400, 4, "content")
-    assert terms_of(settings, others) == Terms(False, 30, 5, "count")
+    assert terms_of(settings, events) == ExpiryTerms(True, 400, 4, "content")
+    assert terms_of(settings, others) == ExpiryTerms(False, 30, 5, "count")
 
 
 @pytest.mark.parametrize(

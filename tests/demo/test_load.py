@@ -16,7 +16,7 @@ from lake.base.errors import Refused
 from lake.demo import totals
 from lake.demo.dialogue import Request, requests_of
 from lake.demo.documents import COLLECTIONS, documents_of
-from lake.demo.load import SOURCES, Loaded, load
+from lake.demo.load import SOURCES, LoadedHistory, load
 from lake.demo.logs import lines_of
 from lake.demo.metrics import metrics_of
 from lake.demo.scenario import Scenario
@@ -31,7 +31,7 @@ BY_STREAM = "sum by (container, level, service)"
 @dataclass(frozen=True)
 class Filled:
     endpoints: dict[str, dict[str, str]]
-    loaded: Loaded
+    loaded: LoadedHistory
     progress: list[tuple[str, int, int]]
 
     def prometheus(self, query: str, at_ms: int) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from lake.base.errors import BadData, PermanentError, TransientError
 from lake.config.settings import Settings, load
 from lake.from_snapshot import exporting
 from lake.from_snapshot.choosing import chosen_snapshots, is_late
-from lake.runs import Result
+from lake.runs import ExportResult
 from lake.servers import Binary
 from lake.store import Store, open_store
 
@@ -169,7 +169,7 @@ def test_the_next_snapshot_is_tried_where_one_can_not_be_restored(
         dataset, _ = choice.partitions[0]
         if choice.taken in damaged:
             raise BadData(f"an object of {choice.taken} is damaged")
-        yield from (Result(dataset.name, day, "read", None) for _, day in choice.partitions)
+        yield from (ExportResult(dataset.name, day, "read", None) for _, day in choice.partitions)
 
     monkeypatch.setattr(exporting, "_from_one", from_one)
     partitions = [(settings.dataset_named("samples"), day) for day in D[:2]]

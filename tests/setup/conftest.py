@@ -13,7 +13,7 @@ from support.command_line import runner
 from support.doctor_checks import Checks
 
 from lake.base.day import Day
-from lake.demo.load import Loaded, load
+from lake.demo.load import LoadedHistory, load
 from lake.demo.scenario import Scenario
 from lake.servers import Stack, start
 
@@ -35,7 +35,7 @@ time_field = "at"
 
 
 @pytest.fixture(scope="session")
-def filled() -> Iterator[tuple[Stack, Loaded]]:
+def filled() -> Iterator[tuple[Stack, LoadedHistory]]:
     """MongoDB, Prometheus and Loki with two days of the demo's history, up to yesterday."""
     with start(["mongo", "prometheus", "loki"]) as stack:
         yield stack, load(stack.endpoints, Scenario(Day.today().plus(-DAYS), DAYS))

@@ -15,7 +15,7 @@ from lake.base.day import Day
 from lake.config.settings import Settings
 from lake.partition.layout import rollup_key, rollup_manifest_key
 from lake.process.running import here
-from lake.retention import Plan, Result, apply, make_plan
+from lake.retention import Plan, RetentionResult, apply, make_plan
 from lake.snapshots.manifest import SnapshotManifest, StoredObject, snapshot_manifest_key
 from lake.store import Store
 from support.ledger_days import TODAY, ago, export, lake
@@ -57,7 +57,7 @@ class Aged:
 
     def apply(
         self, store: Store | None = None, confirm: Callable[[Plan], None] = lambda plan: None
-    ) -> Result:
+    ) -> RetentionResult:
         return apply(
             self.settings,
             store or self.store,

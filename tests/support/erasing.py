@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from lake.base.day import Day
 from lake.config.settings import Settings, load
-from lake.erase import Planner, Result, erase
+from lake.erase import ErasureResult, Planner, erase
 from lake.export import Exporter
 from lake.store import Store, open_store
 from support import fake_source
@@ -73,7 +73,7 @@ def settings_of(folder: Path) -> Settings:
     return load(str(config), {})
 
 
-def run(settings: Settings, store: Store) -> Result:
+def run(settings: Settings, store: Store) -> ErasureResult:
     """In this process."""
     with Planner(settings, store, settings.dataset_named("events"), WHERE) as planner:
         return erase(planner, planner.plan(), "a test")

@@ -16,7 +16,7 @@ import lake.snapshot
 from lake.base.day import Day
 from lake.config.settings import load
 from lake.restore.files import restore_files
-from lake.snapshot import Outcome, take_snapshot
+from lake.snapshot import SnapshotOutcome, take_snapshot
 from lake.snapshots import collecting
 from lake.snapshots.manifest import read_snapshot
 from lake.snapshots.taken import Taken
@@ -71,7 +71,7 @@ class Folders:
         for number in range(20):
             (self.source / f"small/deep/file-{number}").write_bytes(chance.randbytes(number * 50))
 
-    def take(self, day: Day = DAY, stepwise: bool = False) -> Outcome:
+    def take(self, day: Day = DAY, stepwise: bool = False) -> SnapshotOutcome:
         """In this process; large files are those over a MiB."""
         kept = collecting._PIECE_BYTES, collecting._SMALL_BYTES
         opened = lake.snapshot.open_snapshotter

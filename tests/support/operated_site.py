@@ -26,7 +26,7 @@ from lake.completeness import last_counts
 from lake.holds.changing import add, release
 from lake.hot import late_days
 from lake.metrics import families
-from lake.retention import Result as Retained
+from lake.retention import RetentionResult as Retained
 from lake.retention import apply as apply_retention
 from lake.runs import export_many
 from lake.snapshot import take_snapshot

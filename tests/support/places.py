@@ -13,7 +13,7 @@ from lake.base.day import Day
 from lake.config.settings import Settings, load
 from lake.restore.files import Restored, restore_files
 from lake.restore.server import Served, serve
-from lake.snapshot import Outcome, take_snapshot
+from lake.snapshot import SnapshotOutcome, take_snapshot
 from lake.snapshots.manifest import SnapshotManifest, read_snapshot
 from lake.store import Store, open_store
 from lake.systems.registry import system as registered
@@ -42,7 +42,7 @@ class Place:
     def store(self) -> Store:
         return open_store(self.settings)
 
-    def take(self, system: str, on: Day = TODAY, **how: Any) -> Outcome:
+    def take(self, system: str, on: Day = TODAY, **how: Any) -> SnapshotOutcome:
         """Of now; `on` another day the clock shows noon."""
         if on != TODAY:
             how["clock"] = lambda: noon(on)

@@ -15,13 +15,13 @@ from typing import Any, TypeVar
 
 from lake.base.day import Day
 from lake.http.client import Http, Rejected
-from lake.systems.comparison import Check
+from lake.systems.comparison import RehearsalCheck
 from lake.systems.loki.config import LokiSource
 from lake.systems.loki.reading.cover import cover
 from lake.systems.loki.reading.logql import Selector
 from lake.systems.loki.reading.ruled import RuledRows
 from lake.systems.loki.reading.version import Version
-from lake.systems.rehearsed import Partition
+from lake.systems.rehearsed import RehearsedPartition
 
 _HOUR_NS = 3_600_000_000_000
 _NS = 1_000_000_000
@@ -72,14 +72,14 @@ class LokiQuestions:
                 return datetime.fromtimestamp(max(times) / _NS, UTC)
         return None
 
-    def checks(self, part: Partition, seed: int, samples: int) -> Iterator[Check]:
+    def checks(self, part: RehearsedPartition, seed: int, samples: int) -> Iterator[RehearsalCheck]:
         """Bytes of all lines, and some lines one by one."""
         yield self._hours(part)
         yield self._sampled(part, seed, samples)
 
-    def _hours(self, part: Partition) -> Check:
+    def _hours(self, part: RehearsedPartition) -> RehearsalCheck:
         """The bytes of every hour's lines."""
-        check = Check("the bytes of each hour's lines")
+        check = RehearsalCheck("the bytes of each hour's lines")
         there: Counter[int] = Counter()
         if (ruled := _ruled(part.dataset)) and (ruled.changes_lines or self._by_stream):
             check.remark = "left out: the dataset has rules on its lines or labels"
@@ -134,9 +134,9 @@ class LokiQuestions:
         with ThreadPoolExecutor(_AT_ONCE if self._by_stream else 1) as pool:
             yield from pool.map(lambda selector: what(selector, day), selectors)
 
-    def _sampled(self, part: Partition, seed: int, samples: int) -> Check:
+    def _sampled(self, part: RehearsedPartition, seed: int, samples: int) -> RehearsalCheck:
         """All lines of some nanoseconds, with labels and metadata."""
-        check = Check("some lines with their labels and metadata, one by one")
+        check = RehearsalCheck("some lines with their labels and metadata, one by one")
         ruled = _ruled(part.dataset)
         if ruled and ruled.changes_labels:
             check.remark = "left out: by labels that have rules no line can be looked up"
@@ -188,7 +188,7 @@ class LokiQuestions:
         parts = [line, {**own, **other}, {}] if self._by_stream else [line, own, other]
         return json.dumps(parts, sort_keys=True, ensure_ascii=False)
 
-    def _selectors(self, part: Partition) -> list[Selector]:
+    def _selectors(self, part: RehearsedPartition) -> list[Selector]:
         """The dataset's own; for `{}`, which Loki refuses, those that share out all its streams."""
         selector = Selector.parse(part.dataset.selector)
         if self._by_stream:
@@ -200,7 +200,7 @@ class LokiQuestions:
         others = {name for row in part.rows("loki_label_names") for name in row["names"]}
         return [narrowed for _, narrowed in cover(selector, [*part.label_names(), *others])]
 
-    def _names(self, part: Partition) -> set[str]:
+    def _names(self, part: RehearsedPartition) -> set[str]:
         """Of all labels that a stream of the day may have."""
         others = {name for row in part.rows("loki_label_names") for name in row["names"]}
         there = set(self._label_names(part.day.end)) - {"__name__"}

@@ -31,7 +31,7 @@ from lake.partition.content import fetch
 from lake.partition.manifest import Manifest
 from lake.process.scratch import explained_full_disk
 from lake.store import Store
-from lake.systems.expiry import NEVER_S, Index, Rule
+from lake.systems.expiry import NEVER_S, ExpiryRule, Index
 from lake.systems.mongo.config import MongoDataset, MongoSource
 from lake.systems.mongo.discovery import database_of, indexes_of, listed
 from lake.systems.mongo.limits import (
@@ -82,7 +82,7 @@ class MongoExpiry:
         """See Expiry: database and collection."""
         return self._scope(_mongo(dataset).collection)
 
-    def rule(self, dataset: Dataset) -> Rule:
+    def rule(self, dataset: Dataset) -> ExpiryRule:
         """See Expiry. Raises Missing where there is no such collection."""
         settings = _mongo(dataset)
         require_collection(self._connected(), self._section, settings.collection)
@@ -106,7 +106,7 @@ class MongoExpiry:
             obstacle = "the server has no collMod: it can't change when documents expire"
         twins = tuple(index.name for index in ours[1:] if index.limit_s is not None)
         identity = entry.get("info", {}).get("uuid", b"")
-        return Rule(
+        return ExpiryRule(
             self.scope(dataset),
             ours[0] if ours else None,
             twins,

@@ -22,12 +22,12 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 
 from lake.partition.batches import batches_in
-from lake.systems.comparison import Check
+from lake.systems.comparison import RehearsalCheck
 from lake.systems.mongo.config import MongoDataset, MongoSource
 from lake.systems.mongo.reading import rebuild
 from lake.systems.mongo.reading.connection import connect, explained
 from lake.systems.mongo.reading.ruled import RuledDocuments
-from lake.systems.rehearsed import Partition
+from lake.systems.rehearsed import RehearsedPartition
 
 _ROWS = 8192
 _TOLERANCE = 1e-9  # both add floats, in another order
@@ -72,14 +72,14 @@ class MongoQuestions:
                 times.append(datetime.fromtimestamp(int(value) / 1000, UTC))
         return max(times, default=None)
 
-    def checks(self, part: Partition, seed: int, samples: int) -> Iterator[Check]:
+    def checks(self, part: RehearsedPartition, seed: int, samples: int) -> Iterator[RehearsalCheck]:
         """Sums of all numbers, and some documents one by one."""
         yield self._sums(part)
         yield self._documents(part, seed, samples)
 
-    def _sums(self, part: Partition) -> Check:
+    def _sums(self, part: RehearsedPartition) -> RehearsalCheck:
         """Every number of every document, added up by the field that it is in."""
-        check = Check("the numbers of each field, added up")
+        check = RehearsalCheck("the numbers of each field, added up")
         here, without = _summed(pq.ParquetFile(part.file), part.manifest.details)
         if without:
             check.remark = "not compared, their columns do not hold all values: " + without
@@ -103,9 +103,9 @@ class MongoQuestions:
             check.compare(".".join(path), total, there, same=same)
         return check
 
-    def _documents(self, part: Partition, seed: int, samples: int) -> Check:
+    def _documents(self, part: RehearsedPartition, seed: int, samples: int) -> RehearsalCheck:
         """Some documents, rebuilt from the table."""
-        check = Check("some documents rebuilt, field by field")
+        check = RehearsalCheck("some documents rebuilt, field by field")
         rules = part.dataset.rules()
         if any(rule.path[0] == "_id" for rule in rules.all):
             check.remark = "not compared: _id is hashed, so no document can be looked up by it"

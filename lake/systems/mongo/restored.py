@@ -16,7 +16,7 @@ import pymongo
 
 from lake.snapshots.manifest import SnapshotManifest
 from lake.systems.mongo.snapshot.load import load_dump
-from lake.systems.mongo.snapshot.loading import Loaded
+from lake.systems.mongo.snapshot.loading import LoadedDump
 from lake.systems.mongo.snapshot.mongodump import OF_A_COLLECTION
 from lake.systems.mongo.system import SYSTEM
 from lake.systems.restored import between, differs
@@ -30,7 +30,7 @@ def loaded(manifest: SnapshotManifest, into: Path, uri: str) -> tuple[dict[str, 
     """Loads the dump, unless an earlier start has; then counts each collection."""
     mark, database = into / "mongo" / _LOADED, str(manifest.details["database"])
     with pymongo.MongoClient[dict[str, Any]](uri) as client:
-        done, problem = Loaded(), "nothing was loaded"
+        done, problem = LoadedDump(), "nothing was loaded"
         if mark.exists():
             done = _marked(mark)
             # A server that was killed may have lost some of it.
@@ -52,13 +52,13 @@ def not_loaded(into: Path) -> list[str]:
     return _marked(into / "mongo" / _LOADED).left_out
 
 
-def _marked(mark: Path) -> Loaded:
+def _marked(mark: Path) -> LoadedDump:
     content = json.loads(mark.read_text("utf-8"))
     # An earlier version wrote the remarks alone.
-    return Loaded(remarks=content) if isinstance(content, list) else Loaded(**content)
+    return LoadedDump(remarks=content) if isinstance(content, list) else LoadedDump(**content)
 
 
-def _difference(manifest: SnapshotManifest, database: Any, done: Loaded) -> tuple[str, str]:
+def _difference(manifest: SnapshotManifest, database: Any, done: LoadedDump) -> tuple[str, str]:
     """What is expected and found of the collections that have other counts; both '' if none."""
     before: dict[str, int] = manifest.counts["documents"]
     after: dict[str, int] = manifest.counts.get("documents_after", before)

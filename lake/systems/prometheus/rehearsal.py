@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lake.http.client import Http
-from lake.systems.comparison import Check
+from lake.systems.comparison import RehearsalCheck
 from lake.systems.prometheus.config import PrometheusSource
 from lake.systems.prometheus.reading.promql import NAME, exactly, of_metrics
 from lake.systems.prometheus.reading.ruled import RuledLabels
-from lake.systems.rehearsed import Partition
+from lake.systems.rehearsed import RehearsedPartition
 
 _MOST_STEPS = 10_000  # Prometheus' limit of one query_range is 11,000
 _HOUR_MS = 3_600_000
@@ -63,7 +63,7 @@ class PrometheusQuestions:
         query = f'count(last_over_time({{__name__=~".+"}}[{length_ms}ms]))'
         return bool(self._ask("query", query=query, time=_s(end_ms - 1)))
 
-    def checks(self, part: Partition, seed: int, samples: int) -> Iterator[Check]:
+    def checks(self, part: RehearsedPartition, seed: int, samples: int) -> Iterator[RehearsalCheck]:
         """Sums over all, and some values one by one."""
         if part.dataset.mode == "raw":
             yield self._hours(part)
@@ -72,9 +72,9 @@ class PrometheusQuestions:
             yield self._steps(part)
             yield self._vectors(part, seed, samples)
 
-    def _steps(self, part: Partition) -> Check:
+    def _steps(self, part: RehearsedPartition) -> RehearsalCheck:
         """The sum of every step of the day."""
-        check = Check("the values of each step, added up")
+        check = RehearsalCheck("the values of each step, added up")
         query, step_ms = f"sum({part.dataset.query})", part.dataset.step_ms
         there: dict[int, float] = {}
         for start in range(part.day.start_ms, part.day.end_ms, step_ms * _MOST_STEPS):
@@ -85,9 +85,9 @@ class PrometheusQuestions:
         _compare_sums(check, part.rows("prometheus_steps"), there)
         return check
 
-    def _hours(self, part: Partition) -> Check:
+    def _hours(self, part: RehearsedPartition) -> RehearsalCheck:
         """The sum of every hour of the day."""
-        check = Check("the samples of each hour, added up")
+        check = RehearsalCheck("the samples of each hour, added up")
         # A range is open on its left since version 3, and was closed before.
         length = _HOUR_MS if self._major() >= 3 else _HOUR_MS - 1
         day = part.day
@@ -107,7 +107,7 @@ class PrometheusQuestions:
         _compare_sums(check, part.rows("prometheus_hours"), there)
         return check
 
-    def _by_metric(self, part: Partition) -> list[str]:
+    def _by_metric(self, part: RehearsedPartition) -> list[str]:
         """The dataset's selector for each metric that the day has on the server."""
         query, day = part.dataset.query, part.day
         length = day.end_ms - day.start_ms
@@ -116,9 +116,9 @@ class PrometheusQuestions:
         names = sorted(sample["metric"].get(NAME, "") for sample in samples)
         return [of_metrics(query, [name]) for name in names]
 
-    def _vectors(self, part: Partition, seed: int, samples: int) -> Check:
+    def _vectors(self, part: RehearsedPartition, seed: int, samples: int) -> RehearsalCheck:
         """All series at some steps, the first and the last among them."""
-        check = Check("every series at some steps, value by value")
+        check = RehearsalCheck("every series at some steps, value by value")
         step_ms = part.dataset.step_ms
         steps = range(part.day.start_ms, part.day.end_ms, step_ms)
         picked = random.Random(seed).sample(steps, min(samples, len(steps)))  # noqa: S311
@@ -139,9 +139,9 @@ class PrometheusQuestions:
             _compare_values(check, _iso(at), here[at], there)
         return check
 
-    def _series(self, part: Partition, seed: int, samples: int) -> Check:
+    def _series(self, part: RehearsedPartition, seed: int, samples: int) -> RehearsalCheck:
         """All samples of some series."""
-        check = Check("every sample of some series, value by value")
+        check = RehearsalCheck("every sample of some series, value by value")
         if part.dataset.columns:
             check.remark = "left out: by labels that have rules no series can be looked up"
             return check
@@ -180,7 +180,9 @@ def _united(selectors: Sequence[str], length_ms: int) -> str:
     )
 
 
-def _compare_sums(check: Check, rows: Sequence[Mapping[str, Any]], there: dict[int, float]) -> None:
+def _compare_sums(
+    check: RehearsalCheck, rows: Sequence[Mapping[str, Any]], there: dict[int, float]
+) -> None:
     for row in rows:
         restored = there.pop(row["at_ms"], None)
         if row["histograms"]:
@@ -200,7 +202,7 @@ def _is_close(ours: float, other: float, size: float | None) -> bool:
 
 
 def _compare_values(
-    check: Check, where: str, here: Mapping[str, str], there: Mapping[str, str]
+    check: RehearsalCheck, where: str, here: Mapping[str, str], there: Mapping[str, str]
 ) -> None:
     """Values as text: of the lake by `repr`, of Prometheus as it writes them."""
     for name, value in here.items():

@@ -18,7 +18,7 @@ from lake.systems.loki.reading import missing
 from lake.systems.loki.reading.api import Page
 from lake.systems.loki.reading.config import LokiConfig
 from lake.systems.loki.reading.logql import Selector
-from lake.systems.loki.reading.missing import Recovery, short_milliseconds
+from lake.systems.loki.reading.missing import MissingLines, short_milliseconds
 from lake.systems.loki.reading.reading import Reading, page_lines
 from lake.systems.loki.reading.split import Split
 from lake.systems.loki.reading.spool import RunWriter, Spool
@@ -37,7 +37,7 @@ def read(loki: FakeLoki, split: Split | None = None) -> tuple[pa.Table, list[int
         scratch = Path(folder)
         reading = Reading(loki, SELECTOR, DAY, scratch, 2, page_lines())  # type: ignore[arg-type]
         stretches = reading.stretches()
-        lost = Recovery(loki, SELECTOR, DAY, Spool(stretches), split).rows()  # type: ignore[arg-type]
+        lost = MissingLines(loki, SELECTOR, DAY, Spool(stretches), split).rows()  # type: ignore[arg-type]
         late = RunWriter(scratch / "recovered.arrow")
         late.add(lost)
         spool = Spool([late.close(), *stretches])
@@ -294,5 +294,5 @@ def test_what_arrived_since_it_was_read_is_added_once() -> None:
         spool = Spool(reading.stretches())
         late = [Line(0, 1, at, "late"), Line(0, 1, at + 5, "later"), Line(0, 1, at + MS, "last")]
         now = FakeLoki([*loki.lines, *late], streams=loki.streams)
-        lost = Recovery(now, SELECTOR, DAY, spool, Split(HOUR, "")).rows()  # type: ignore[arg-type]
+        lost = MissingLines(now, SELECTOR, DAY, spool, Split(HOUR, "")).rows()  # type: ignore[arg-type]
     assert lost["line"].to_pylist() == ["late", "later", "last"]

@@ -30,7 +30,7 @@ from lake.base.errors import Incomplete, Refused
 from lake.systems.loki.reading.api import Api, Page, TooMany, TooWide
 from lake.systems.loki.reading.counting import counted_streams
 from lake.systems.loki.reading.logql import Selector
-from lake.systems.loki.reading.missing import Recovery
+from lake.systems.loki.reading.missing import MissingLines
 from lake.systems.loki.reading.originals import merged_rows
 from lake.systems.loki.reading.oversized_instant import OversizedInstant
 from lake.systems.loki.reading.paging import Bound, lead_ns, pages
@@ -199,7 +199,7 @@ class ByStream:
         if spool.count(self.day.start_ns, self.day.end_ns) != rows:  # others name another stream
             raise self._incomplete(selector, counted, f"{rows} lines, in two reads")
         api = self.api.resolving(resolve_one(self.api.streams, labels))
-        recovery = Recovery(
+        recovery = MissingLines(
             api, selector, self.day, spool, self.split, self.parallel, self.ruled, alone=labels
         )
         try:

@@ -48,7 +48,7 @@ Metrics = list[tuple[dict[str, str], float]]
 """Labels, and how many times."""
 
 
-class Recovery:
+class MissingLines:
     """Finds the lines that a day's spool lacks. `split`: where the server splits its queries.
 
     `alone`: the labels of the only stream that the selector matches, where it is one: `/series`

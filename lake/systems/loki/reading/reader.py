@@ -32,7 +32,7 @@ from lake.systems.loki.reading.counting import counted, counted_day, counted_str
 from lake.systems.loki.reading.cover import cover
 from lake.systems.loki.reading.limit import Limit
 from lake.systems.loki.reading.logql import Selector
-from lake.systems.loki.reading.missing import Recovery
+from lake.systems.loki.reading.missing import MissingLines
 from lake.systems.loki.reading.paging import MS, Bound
 from lake.systems.loki.reading.reading import Reading, page_lines
 from lake.systems.loki.reading.ruled import RuledRows
@@ -152,7 +152,7 @@ class LokiReader:
     ) -> _Part:
         """With the lines that Loki counts and that no log query returns."""
         split, parallel = self._split_of(api), self._http.max_parallel
-        recovery = Recovery(api, selector, day, Spool(part.stretches), split, parallel, ruled)
+        recovery = MissingLines(api, selector, day, Spool(part.stretches), split, parallel, ruled)
         lost = recovery.rows()
         stretches = part.stretches
         if lost.num_rows:

@@ -27,8 +27,8 @@ from lake.systems.mongo.reading.connection import TOLERANT
 from lake.systems.mongo.snapshot.archive import BUCKETS, Described, MongoArchive, plain_name
 from lake.systems.mongo.snapshot.loading import (
     NEVER_S,
-    Loaded,
-    Loader,
+    DumpLoader,
+    LoadedDump,
     keeps_buckets,
     removes_nothing,
 )
@@ -41,13 +41,13 @@ _SERVERS_OWN = ("admin", "config", "local")
 Client = pymongo.MongoClient[dict[str, Any]]
 
 
-def load_dump(uri: str, dump: Path, *, hold_ttl: bool) -> Loaded:
+def load_dump(uri: str, dump: Path, *, hold_ttl: bool) -> LoadedDump:
     """Loads a dump's directory into the server. `hold_ttl`: TTL indexes remove nothing.
 
     Archives go through mongorestore where it is on PATH. Raises BadData (a file that is no
     dump), Incomplete (documents that were refused).
     """
-    loaded = Loaded()
+    loaded = LoadedDump()
     archives = sorted(dump.glob(f"*{OF_A_COLLECTION}"))
     with Client(uri) as client:
         for archive in archives:
@@ -73,14 +73,14 @@ def definitions(dump: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             yield unquote_plus(folder.name), _metadata(path)
 
 
-def _add(loaded: Loaded, more: Loaded) -> None:
+def _add(loaded: LoadedDump, more: LoadedDump) -> None:
     loaded.documents |= more.documents
     loaded.remarks += more.remarks
     loaded.left_out += more.left_out
 
 
-def _folder(client: Client, folder: Path, *, hold_ttl: bool) -> Loaded:
-    loader = Loader(client, unquote_plus(folder.name), hold_ttl=hold_ttl)
+def _folder(client: Client, folder: Path, *, hold_ttl: bool) -> LoadedDump:
+    loader = DumpLoader(client, unquote_plus(folder.name), hold_ttl=hold_ttl)
     metadata_by_name = [_metadata(path) for path in sorted(folder.glob(f"*{_METADATA}"))]
     for metadata in metadata_by_name:
         loader.define(metadata)
@@ -125,7 +125,7 @@ def _documents(file: BinaryIO | gzip.GzipFile) -> Iterator[bytes]:
         yield head + rest
 
 
-def _archive(client: Client, uri: str, archive: Path, *, hold_ttl: bool) -> Loaded:
+def _archive(client: Client, uri: str, archive: Path, *, hold_ttl: bool) -> LoadedDump:
     """By mongorestore, but for what it would not bring back into this server."""
     tool = shutil.which("mongorestore")
     with MongoArchive(archive) as opened:
@@ -137,16 +137,16 @@ def _archive(client: Client, uri: str, archive: Path, *, hold_ttl: bool) -> Load
         if tool is not None:
             _by_tool(tool, uri, archive, own)
         if not own:
-            return Loaded()
+            return LoadedDump()
         names = list(dict.fromkeys(collection.database for collection in own))
-        loaders = {name: Loader(client, name, hold_ttl=hold_ttl) for name in names}
+        loaders = {name: DumpLoader(client, name, hold_ttl=hold_ttl) for name in names}
         for described in own:
             loaders[described.database].define(described.metadata)
         wanted = {(collection.database, collection.name) for collection in own}
         for (database, name), documents in opened.documents():
             if (database, plain_name(name)) in wanted:
                 loaders[database].add(name, documents)
-    loaded = Loaded()
+    loaded = LoadedDump()
     for loader in loaders.values():
         _add(loaded, loader.finish())
     return loaded

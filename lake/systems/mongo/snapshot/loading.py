@@ -27,7 +27,7 @@ _NOT_OPTIONS = ("ns", "v")
 
 
 @dataclass
-class Loaded:
+class LoadedDump:
     """Documents by collection; `remarks` for what is not as it was; `left_out`: collections
     that this server can't hold.
     """
@@ -50,7 +50,7 @@ class _Collection:
         return Shape.of(series) if series else None
 
 
-class Loader:
+class DumpLoader:
     """One database. First every `define`, then `add` in any order, then `finish`.
 
     `hold_ttl`: nothing expires in the server. Raises Incomplete (refused by the server), BadData.
@@ -61,7 +61,7 @@ class Loader:
         self._hold_ttl = hold_ttl
         self._collections: dict[str, _Collection] = {}
         self._views: list[tuple[str, dict[str, Any]]] = []
-        self.loaded = Loaded()
+        self.loaded = LoadedDump()
 
     def define(self, metadata: dict[str, Any]) -> None:
         """Creates the collection; a view at the end, behind what it looks at."""
@@ -92,7 +92,7 @@ class Loader:
         elif name not in self.loaded.left_out:
             self._add_series(collection, collection.shape, documents)
 
-    def finish(self) -> Loaded:
+    def finish(self) -> LoadedDump:
         """Indexes and views."""
         for collection in self._collections.values():
             self._index(collection)
