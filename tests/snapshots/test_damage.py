@@ -183,7 +183,7 @@ def test_a_directory_in_use_is_refused(folders, tmp_path):
     other = read_snapshot(folders.store, "loki", DAY.plus(1))
     with pytest.raises(UsageError, match="another snapshot"):
         restore_files(folders.store, other, tmp_path / "into", "x")
-    with pytest.raises(UsageError, match="can't be made"):
+    with pytest.raises(UsageError, match="can't be used"):
         folders.restore(used / "mine/below")
 
 
