@@ -17,7 +17,7 @@ from lake.alerts.failures import HELD as HELD_FOR
 from lake.base.errors import PermanentError
 from lake.base.sizes import counted
 from lake.config.settings import Settings
-from lake.ttl import Applied, Plan, apply
+from lake.ttl import AppliedLimit, ExpiryPlan, apply
 from lake.ttl.proof import DayProof
 from lake.ttl.site import opened
 from lake.ttl.terms import terms_of
@@ -58,7 +58,7 @@ def guard_asset(settings: Settings) -> dg.AssetsDefinition:
             lake.exporter(settings) as exporter,
             opened(settings, exporter.store, exporter.source) as site,
         ):
-            plans: list[Plan] = []
+            plans: list[ExpiryPlan] = []
             done = list(
                 apply(site, settings.dataset, show=plans.append, confirm=_refuse_to_confirm)
             )
@@ -79,7 +79,7 @@ def guard_asset(settings: Settings) -> dg.AssetsDefinition:
     return ttl_guard
 
 
-def _refuse_to_confirm(plans: Sequence[Plan]) -> None:
+def _refuse_to_confirm(plans: Sequence[ExpiryPlan]) -> None:
     listed = ", ".join(f"{plan.dataset} ({plan.deletes:,} documents)" for plan in plans)
     raise PermanentError(
         "a first deletion needs a person's confirmation",
@@ -88,7 +88,7 @@ def _refuse_to_confirm(plans: Sequence[Plan]) -> None:
     )
 
 
-def reasons_held(done: Sequence[Applied]) -> dict[str, list[str]]:
+def reasons_held(done: Sequence[AppliedLimit]) -> dict[str, list[str]]:
     """By dataset, why its configured limit is not in force, or what deletes past the guard.
 
     The first line of a reason is the same as long as the cause is: alerts are grouped by it.
@@ -96,7 +96,7 @@ def reasons_held(done: Sequence[Applied]) -> dict[str, list[str]]:
     return {applied.plan.dataset: _reasons(applied) for applied in done if not applied.ok}
 
 
-def _reasons(applied: Applied) -> list[str]:
+def _reasons(applied: AppliedLimit) -> list[str]:
     plan = applied.plan
     reasons = []
     if applied.why:
@@ -115,7 +115,7 @@ def _reasons(applied: Applied) -> list[str]:
     return [*reasons, *plan.rule.others]
 
 
-def _days(plan: Plan, days: Sequence[DayProof]) -> str:
+def _days(plan: ExpiryPlan, days: Sequence[DayProof]) -> str:
     """How many, the first, and when it would begin to expire."""
     first, number = days[0], counted(len(days), "day")
     expires = first.day.start + timedelta(seconds=plan.wanted_s or 0)
@@ -125,7 +125,7 @@ def _days(plan: Plan, days: Sequence[DayProof]) -> str:
     )
 
 
-def _metadata(done: list[Applied]) -> dict[str, dg.MetadataValue]:
+def _metadata(done: list[AppliedLimit]) -> dict[str, dg.MetadataValue]:
     """Of each dataset its limit in days and what is unproven: lines in Dagster's plots."""
     metadata: dict[str, dg.MetadataValue] = {}
     for applied in done:

@@ -13,7 +13,7 @@ from assets.failing import as_failures
 from assets.resources import LakeResource
 from lake.base.errors import PermanentError
 from lake.config.settings import Settings
-from lake.retention import Plan, RetentionResult, apply
+from lake.retention import RetentionPlan, RetentionResult, apply
 
 NAME = "retention"
 _FRESH_FOR = timedelta(hours=30)  # it runs daily
@@ -59,7 +59,7 @@ def retention_asset(settings: Settings) -> dg.AssetsDefinition:
     return retention
 
 
-def _refuse_to_confirm(plan: Plan) -> None:
+def _refuse_to_confirm(plan: RetentionPlan) -> None:
     names = ", ".join(dict.fromkeys(f"{item.kind} {item.name}" for item in plan.items))
     raise PermanentError(
         "a first deletion, or one under a shorter retention time, needs a person's confirmation",

@@ -33,7 +33,7 @@ _SEPARATOR = ", "  # of a path's names, in DuckDB's Parquet metadata
 
 
 @dataclass(frozen=True)
-class Column:
+class DescribedColumn:
     """A column, or a member of a STRUCT by its path.
 
     `days` and `rows` have a value there; `left_out` values are in `_rest` only. `first` and `last`
@@ -65,7 +65,7 @@ class Description:
     last: Day | None
     days: int
     rows: int
-    columns: tuple[Column, ...] = ()
+    columns: tuple[DescribedColumn, ...] = ()
     without_column: dict[str, int] = field(default_factory=dict)
     others: dict[str, int] = field(default_factory=dict)
     held: tuple[Day, Day] | None = None
@@ -102,7 +102,7 @@ def describe(
     examples = _examples(lake, dataset, filled[-1], leaves) if filled else {}
     masks = {node.number: node.mask(window) for node in table.tree.varying_nodes()}
     columns = tuple(
-        Column(
+        DescribedColumn(
             path=".".join(path),
             type=resolved(type_of(node), masks),
             **_span(days, node.days & has_rows),

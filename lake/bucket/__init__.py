@@ -13,16 +13,16 @@ roles         policies of IAM for those who use the bucket
 Belongs here: the bucket. Does not: its objects (lake.store), what is deleted when (retention).
 """
 
-from lake.bucket.apply import Applied, apply
+from lake.bucket.apply import AppliedSetting, apply
 from lake.bucket.calls import Bucket
-from lake.bucket.plan import Plan, SettingFinding, make_plan
+from lake.bucket.plan import BucketPlan, SettingFinding, make_plan
 from lake.bucket.roles import ROLES, policy_of
 
 __all__ = [
     "ROLES",
-    "Applied",
+    "AppliedSetting",
     "Bucket",
-    "Plan",
+    "BucketPlan",
     "SettingFinding",
     "apply",
     "make_plan",

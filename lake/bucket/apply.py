@@ -17,7 +17,7 @@ from lake import audit
 from lake.base.errors import LakeError
 from lake.bucket.calls import Bucket, Denied, Unsupported
 from lake.bucket.check import Setting
-from lake.bucket.plan import Plan, SettingFinding, find, make_plan, reason
+from lake.bucket.plan import BucketPlan, SettingFinding, find, make_plan, reason
 from lake.bucket.settings import checks_of
 
 ACTION = "bucket"
@@ -27,7 +27,7 @@ Result = Literal["done", "unchanged", "not set", "failed"]
 
 
 @dataclass(frozen=True)
-class Applied:
+class AppliedSetting:
     """What became of one finding. `why` is set unless it is done."""
 
     finding: SettingFinding
@@ -48,9 +48,9 @@ class Applied:
 def apply(
     bucket: Bucket,
     *,
-    show: Callable[[Plan], None],
+    show: Callable[[BucketPlan], None],
     confirm: Callable[[Sequence[SettingFinding]], None],
-) -> Iterator[Applied]:
+) -> Iterator[AppliedSetting]:
     """Plans, shows the plan, then sets what differs.
 
     `confirm` gets the changes that can't be undone; it raises to stop. Raises LakeError where the
@@ -62,7 +62,7 @@ def apply(
     if irreversible := [finding for finding in changes if finding.irreversible]:
         confirm(irreversible)
     if not changes:
-        yield from (Applied(finding, "unchanged", finding.why) for finding in plan.findings)
+        yield from (AppliedSetting(finding, "unchanged", finding.why) for finding in plan.findings)
         return
     intent = None
     if plan.exists:
@@ -71,7 +71,7 @@ def apply(
         # A new bucket stays empty until Object Lock is set: some servers set it only then.
         lock = {"ObjectLockEnabledForBucket": True} if bucket.section.object_lock else {}
         bucket.store.create_bucket(**lock)
-    applied: list[Applied] = []
+    applied: list[AppliedSetting] = []
     try:
         for finding in plan.findings:
             applied.append(_applied(bucket, finding, created=not plan.exists))
@@ -84,30 +84,30 @@ def apply(
         _log(bucket, _WHY, details)
 
 
-def _applied(bucket: Bucket, finding: SettingFinding, *, created: bool) -> Applied:
+def _applied(bucket: Bucket, finding: SettingFinding, *, created: bool) -> AppliedSetting:
     if finding.item == "bucket":
-        return Applied(finding, "done" if created else "unchanged", finding.why)
+        return AppliedSetting(finding, "done" if created else "unchanged", finding.why)
     setting = next(check for check in checks_of(bucket) if check.name == finding.item)
     if not isinstance(setting, Setting) or finding.state != "change":
-        return Applied(finding, "unchanged", finding.why)
+        return AppliedSetting(finding, "unchanged", finding.why)
     now = find(bucket, setting)
     if now.state != "change":  # a new bucket has it from the start, or somebody else was first
-        return Applied(
+        return AppliedSetting(
             replace(now, notes=finding.notes), "done" if now.state == "ok" else "not set", now.why
         )
     try:
         setting.write(bucket, setting.wanted(bucket, setting.current(bucket)))
     except (Denied, Unsupported) as error:
-        return Applied(finding, "not set", reason(error))
+        return AppliedSetting(finding, "not set", reason(error))
     except LakeError as error:
-        return Applied(finding, "failed", reason(error))
+        return AppliedSetting(finding, "failed", reason(error))
     for pause_s in _PAUSES_S:
         time.sleep(pause_s)
         left = find(bucket, setting)
         if left.state == "ok":
-            return Applied(finding, "done")
+            return AppliedSetting(finding, "done")
     why = left.why or "the server accepted it, and returns something else"
-    return Applied(left, "not set", why)
+    return AppliedSetting(left, "not set", why)
 
 
 def _of(changes: Sequence[SettingFinding]) -> dict[str, Any]:

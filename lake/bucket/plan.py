@@ -47,7 +47,7 @@ class SettingFinding:
 
 
 @dataclass(frozen=True)
-class Plan:
+class BucketPlan:
     """All settings of one bucket. `exists`: whether there is a bucket at all."""
 
     bucket: str
@@ -66,12 +66,12 @@ class Plan:
         return {"bucket": self.bucket, "root": self.root, "ok": self.ok, "items": items}
 
 
-def make_plan(bucket: Bucket) -> Plan:
+def make_plan(bucket: Bucket) -> BucketPlan:
     """Reads every setting. Raises LakeError where S3 does not answer at all."""
     exists = bucket_exists(bucket)
     findings = [_place(bucket, exists=exists)]
     findings += [find(bucket, check, exists=exists) for check in checks_of(bucket)]
-    return Plan(bucket.name, bucket.store.root, exists, tuple(findings))
+    return BucketPlan(bucket.name, bucket.store.root, exists, tuple(findings))
 
 
 def bucket_exists(bucket: Bucket) -> bool:

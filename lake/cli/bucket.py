@@ -20,7 +20,7 @@ from lake.cli.hints import lake_command
 from lake.cli.options import config_option, json_option
 
 if TYPE_CHECKING:
-    from lake.bucket import Applied, Bucket, Plan, SettingFinding
+    from lake.bucket import AppliedSetting, Bucket, BucketPlan, SettingFinding
 
 _COLOURS = {"ok": "green", "skipped": "green", "change": "yellow"}
 _ROLES = ("writer", "reader", "restorer", "retention", "admin")
@@ -151,7 +151,7 @@ def _confirm(findings: Sequence[SettingFinding]) -> None:
     confirm("a change of the bucket", "These can't be undone:", listed, "Change them?")
 
 
-def _show(plan: Plan, *, err: bool = False) -> None:
+def _show(plan: BucketPlan, *, err: bool = False) -> None:
     click.echo(click.style(f"{plan.bucket} ({plan.root})", bold=True), err=err)
     for finding in plan.findings:
         for line in _lines(finding):
@@ -190,6 +190,6 @@ def _value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str, sort_keys=True)
 
 
-def _result(applied: Applied) -> str:
+def _result(applied: AppliedSetting) -> str:
     head = f"{applied.finding.item}: {applied.result}"
     return f"{head}: {applied.why}" if applied.why else head

@@ -19,7 +19,7 @@ from lake.cli.options import config_option, json_option
 from lake.cli.writing import write_file
 
 if TYPE_CHECKING:
-    from lake.cost import Report, Usage
+    from lake.cost import CostReport, Usage
     from lake.cost.report import Year
 
 _MONTHS = 12
@@ -102,7 +102,7 @@ def cost(
             click.echo(line)
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _lines(report: CostReport) -> Iterator[str]:
     from lake.cost.page import groupings, money  # noqa: PLC0415
 
     shown, usage = money(report), report.usage
@@ -179,7 +179,7 @@ def _months(usage: Usage) -> Iterator[tuple[str, str, str]]:
         yield name, f"{amount.objects:,.0f}", size(amount.bytes)
 
 
-def _forecast(report: Report, year: Year, heading: str) -> Iterator[str]:
+def _forecast(report: CostReport, year: Year, heading: str) -> Iterator[str]:
     from lake.cost.page import money  # noqa: PLC0415
 
     shown = money(report)

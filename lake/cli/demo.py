@@ -19,7 +19,7 @@ from lake.cli.signals import end_on_signals
 
 if TYPE_CHECKING:
     from lake.demo.place import Place
-    from lake.demo.run import Report
+    from lake.demo.run import DemoReport
     from lake.servers import Stack
 
 _INTERRUPTED = 130
@@ -75,7 +75,7 @@ def demo(
 
     end_on_signals(_INTERRUPTED)
 
-    def keep_up(stack: Stack, dagster_url: str, report: Report) -> None:
+    def keep_up(stack: Stack, dagster_url: str, report: DemoReport) -> None:
         if as_json:
             served = {
                 "config": str(place.serving),
@@ -108,7 +108,7 @@ def demo(
         _print_next(place, report)
 
 
-def _print(report: Report) -> None:
+def _print(report: DemoReport) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
@@ -136,7 +136,7 @@ def _print(report: Report) -> None:
     console.print(f"\n{report.first} … {report.end} (exclusive) in {report.seconds:.0f} s")
 
 
-def _print_next(place: Place, report: Report) -> None:
+def _print_next(place: Place, report: DemoReport) -> None:
     config, lake = quoted(place.config), lake_command()
     example = "FROM usage_analytics ORDER BY timestamp LIMIT 3"
     click.echo(
@@ -150,7 +150,7 @@ The servers have stopped; the lake is in {place.lake}. Go on with:
     )
 
 
-def _print_served(stack: Stack, dagster_url: str, place: Place, report: Report) -> None:
+def _print_served(stack: Stack, dagster_url: str, place: Place, report: DemoReport) -> None:
     click.echo(f"\nDagster     {dagster_url}")
     for name, endpoint in stack.endpoints.items():
         click.echo(f"{name:<11} {next(iter(endpoint.values()))}")

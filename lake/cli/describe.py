@@ -17,7 +17,7 @@ from lake.cli.completing import DatasetType
 from lake.cli.options import DayType, config_option, json_option
 
 if TYPE_CHECKING:
-    from lake.describe import Column, Description
+    from lake.describe import DescribedColumn, Description
 
 
 @click.command()
@@ -114,7 +114,7 @@ def _no_day(described: Description, start: Day | None, end: Day | None) -> str:
     return f"no day {wanted} is in the lake (it has {first} … {last})"
 
 
-def _when(column: Column, described: Description) -> str:
+def _when(column: DescribedColumn, described: Description) -> str:
     """Since when there is a column that not all days have, and until when."""
     if column.days == described.days or not column.first:
         return ""

@@ -21,7 +21,7 @@ from lake.cli.confirming import confirm
 from lake.cli.options import DayType, config_option, json_option
 
 if TYPE_CHECKING:
-    from lake.erase import ErasureResult, Plan
+    from lake.erase import ErasurePlan, ErasureResult
     from lake.erase.erasing import ErasedDay
 
 _LISTED = 10
@@ -109,7 +109,7 @@ def erase(
         sys.exit(1)
 
 
-def _plan_lines(plan: Plan) -> Iterator[str]:
+def _plan_lines(plan: ErasurePlan) -> Iterator[str]:
     yield f"{plan.dataset}: {counted(plan.searched, 'day')} searched, " + (
         f"{counted(plan.matched, 'row')} of {counted(len(plan.days), 'day')} "
         f"{'matches' if plan.matched == 1 else 'match'}"
@@ -144,7 +144,7 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
         yield f"  not searched  {alone} of retired days, which have no rows left"
 
 
-def _days(plan: Plan) -> Iterator[str]:
+def _days(plan: ErasurePlan) -> Iterator[str]:
     for day in plan.days[:_LISTED]:
         rollup = ", and its rollup" if day.rollup else ""
         yield (

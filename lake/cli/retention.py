@@ -20,7 +20,7 @@ from lake.cli.confirming import confirm
 from lake.cli.options import config_option, json_option
 
 if TYPE_CHECKING:
-    from lake.retention import Item, Plan, RetentionResult
+    from lake.retention import Item, RetentionPlan, RetentionResult
 
 _NOUNS = {"table": "tables", "rollup": "rollups", "snapshot": "snapshots", "report": "reports"}
 
@@ -136,11 +136,11 @@ def apply(yes: bool, as_json: bool, config: str | None) -> None:
         sys.exit(1)
 
 
-def _confirm(made: Plan) -> None:
+def _confirm(made: RetentionPlan) -> None:
     confirm("a deletion", "These are deleted:", _lines(made.items), "Delete them?")
 
 
-def _show(made: Plan, *, err: bool = False) -> None:
+def _show(made: RetentionPlan, *, err: bool = False) -> None:
     for line in (*_policy(made.policy), *_lines(made.items), *_staying(made)):
         click.echo(line, err=err)
     if not made.items:
@@ -178,7 +178,7 @@ def _lines(items: Iterable[Item]) -> Iterator[str]:
         )
 
 
-def _staying(made: Plan) -> Iterator[str]:
+def _staying(made: RetentionPlan) -> Iterator[str]:
     stays = groupby(made.stays, key=lambda stay: (stay.kind, stay.name, stay.why, stay.held))
     for (kind, name, why, held), group in stays:
         days = [stay.day for stay in group]

@@ -58,7 +58,7 @@ def shell(rows: int | None, config: str | None) -> int:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with connect(config) as lake:
-            session = Session(lake, config, rows)
+            session = ShellSession(lake, config, rows)
             return _interactive(session) if sys.stdin.isatty() else _piped(session)
     finally:
         signal.signal(signal.SIGINT, before)
@@ -68,7 +68,7 @@ class ShellEnded(Exception):
     """`.quit`."""
 
 
-class Session:
+class ShellSession:
     """What inputs of one shell have in common. `rows` as for `lake query --rows`."""
 
     def __init__(self, lake: Lake, config: str | None, rows: int | None) -> None:
@@ -124,7 +124,7 @@ class Session:
         return not kinds or any(kind in _READING for kind in kinds)
 
 
-def _interactive(session: Session) -> int:
+def _interactive(session: ShellSession) -> int:
     from lake.cli.shell_prompt import prompts  # noqa: PLC0415
 
     click.echo("DuckDB SQL on the lake; .help lists the commands, .tables the tables.", err=True)
@@ -142,7 +142,7 @@ def _interactive(session: Session) -> int:
     return 0
 
 
-def _piped(session: Session) -> int:
+def _piped(session: ShellSession) -> int:
     pending = ""
     for line in input_lines():
         if not pending and line.startswith("."):

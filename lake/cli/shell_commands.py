@@ -15,10 +15,10 @@ from lake.base.errors import UsageError
 from lake.cli.shell import ShellEnded
 
 if TYPE_CHECKING:
-    from lake.cli.shell import Session
+    from lake.cli.shell import ShellSession
 
 
-def run_command(session: Session, text: str) -> None:
+def run_command(session: ShellSession, text: str) -> None:
     """Raises LakeError, ShellEnded."""
     name, _, rest = text.removesuffix(";").strip().partition(" ")
     command = COMMANDS.get(name)
@@ -27,14 +27,14 @@ def run_command(session: Session, text: str) -> None:
     command(session, rest.strip())
 
 
-def _help(_session: Session, _rest: str) -> None:
+def _help(_session: ShellSession, _rest: str) -> None:
     from lake.cli.shell import shell  # noqa: PLC0415
 
     text = click.Context(shell).command.help or ""
     click.echo(text.partition("\b\n")[2].partition("\n\n")[0])
 
 
-def _tables(session: Session, _rest: str) -> None:
+def _tables(session: ShellSession, _rest: str) -> None:
     from lake.cli.tables import write_table  # noqa: PLC0415
     from lake.query import Answer  # noqa: PLC0415
 
@@ -47,31 +47,31 @@ def _tables(session: Session, _rest: str) -> None:
     write_table(Answer(("table", "days", "first", "last", "rows"), kinds, rows), 0)
 
 
-def _describe(session: Session, rest: str) -> None:
+def _describe(session: ShellSession, rest: str) -> None:
     from lake.cli.describe import describe  # noqa: PLC0415
 
     _run(session, describe, rest)
 
 
-def _trend(session: Session, rest: str) -> None:
+def _trend(session: ShellSession, rest: str) -> None:
     from lake.cli.trend import trend  # noqa: PLC0415
 
     _run(session, trend, rest)
 
 
-def _can(session: Session, rest: str) -> None:
+def _can(session: ShellSession, rest: str) -> None:
     from lake.cli.can import can  # noqa: PLC0415
 
     _call(session, can, ["--", rest.removesuffix(";")] if rest else [])
 
 
-def _rows(session: Session, rest: str) -> None:
+def _rows(session: ShellSession, rest: str) -> None:
     if not rest.isdecimal():
         raise UsageError("not a number of rows", expected=".rows N, 0 for all", found=repr(rest))
     session.rows = int(rest)
 
 
-def _refresh(session: Session, _rest: str) -> None:
+def _refresh(session: ShellSession, _rest: str) -> None:
     """A new session: tables in the memory of the one before are gone."""
     from lake.query import connect  # noqa: PLC0415
 
@@ -79,11 +79,11 @@ def _refresh(session: Session, _rest: str) -> None:
     session.lake = connect(session.lake.settings)
 
 
-def _quit(_session: Session, _rest: str) -> None:
+def _quit(_session: ShellSession, _rest: str) -> None:
     raise ShellEnded
 
 
-COMMANDS: dict[str, Callable[[Session, str], None]] = {
+COMMANDS: dict[str, Callable[[ShellSession, str], None]] = {
     ".tables": _tables,
     ".describe": _describe,
     ".trend": _trend,
@@ -96,7 +96,7 @@ COMMANDS: dict[str, Callable[[Session, str], None]] = {
 }
 
 
-def _run(session: Session, command: click.Command, rest: str) -> None:
+def _run(session: ShellSession, command: click.Command, rest: str) -> None:
     try:
         words = shlex.split(rest)
     except ValueError as error:
@@ -104,7 +104,7 @@ def _run(session: Session, command: click.Command, rest: str) -> None:
     _call(session, command, words)
 
 
-def _call(session: Session, command: click.Command, words: Sequence[str]) -> None:
+def _call(session: ShellSession, command: click.Command, words: Sequence[str]) -> None:
     """As the shell's own command, with its configuration."""
     config = ["--config", session.config] if session.config else []
     try:

@@ -25,14 +25,14 @@ from lake.cli.shell_words import Words
 from lake.cli.sql_text import split
 
 if TYPE_CHECKING:
-    from lake.cli.shell import Session
+    from lake.cli.shell import ShellSession
 
 _HISTORY = "shell_history"
 _PROMPT, _CONTINUED = "lake> ", "  ... "
 
 
 @contextmanager
-def prompts(session: Session) -> Iterator[Iterator[str]]:
+def prompts(session: ShellSession) -> Iterator[Iterator[str]]:
     """What is typed, one input at a time: whole statements, or a command. Ends with Ctrl-D."""
     prompt: PromptSession[str] = PromptSession(
         _PROMPT,

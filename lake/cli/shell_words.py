@@ -16,7 +16,7 @@ from lake.query.failures import spelled
 from lake.query.kinds import folded
 
 if TYPE_CHECKING:
-    from lake.cli.shell import Session
+    from lake.cli.shell import ShellSession
     from lake.query.merged import Node
 
 _WORD = re.compile(r'[\w."]*$')
@@ -27,7 +27,7 @@ _ARGUMENT = re.compile(r"(\.\w+)\s+(?:.*\s)?(\S*)$", re.DOTALL)
 class Words:
     """The words of one session. Columns are those of tables that the text mentions."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ShellSession) -> None:
         self._session = session
 
     def completions(self, text: str, after: str = "") -> tuple[str, list[str]]:

@@ -25,7 +25,7 @@ from lake.cli.options import config_option, json_option
 if TYPE_CHECKING:
     from lake.config.datasets import Dataset
     from lake.config.settings import Settings
-    from lake.ttl import Applied, Plan, Site
+    from lake.ttl import AppliedLimit, ExpiryPlan, GuardSite
 
 _DAY_S = 86_400
 
@@ -105,7 +105,7 @@ def apply(dataset: tuple[str, ...], yes: bool, as_json: bool, config: str | None
     """
     from lake.ttl import apply as set_limits  # noqa: PLC0415
 
-    done: list[Applied] = []
+    done: list[AppliedLimit] = []
     with _site(config) as (settings, site):
         datasets = settings.datasets_named(dataset)
         _require_enabled(settings, datasets)
@@ -127,7 +127,7 @@ def apply(dataset: tuple[str, ...], yes: bool, as_json: bool, config: str | None
 
 
 @contextmanager
-def _site(config: str | None) -> Iterator[tuple[Settings, Site]]:
+def _site(config: str | None) -> Iterator[tuple[Settings, GuardSite]]:
     from lake.config.settings import load  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415
     from lake.ttl.site import opened  # noqa: PLC0415
@@ -152,7 +152,7 @@ def _require_enabled(settings: Settings, datasets: Sequence[Dataset]) -> None:
         )
 
 
-def _confirm(plans: Sequence[Plan]) -> None:
+def _confirm(plans: Sequence[ExpiryPlan]) -> None:
     listed = [
         f"{plan.dataset}: {counted(plan.deletes, 'row')}, all of them proven" for plan in plans
     ]
@@ -167,12 +167,12 @@ def _days(limit_s: int | None) -> str:
     return "held (2147483647 s)" if limit_s >= NEVER_S else f"{limit_s / _DAY_S:g} days"
 
 
-def _show(plan: Plan, *, err: bool = False) -> None:
+def _show(plan: ExpiryPlan, *, err: bool = False) -> None:
     for line in _lines(plan):
         click.echo(line, err=err)
 
 
-def _lines(plan: Plan) -> Iterator[str]:
+def _lines(plan: ExpiryPlan) -> Iterator[str]:
     yield click.style(plan.dataset, bold=True) + ("" if plan.enabled else " (not enabled)")
     if plan.decision == "none":
         yield f"  {plan.why}"
@@ -210,7 +210,7 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield f"  {_decided(plan)}"
 
 
-def _decided(plan: Plan) -> str:
+def _decided(plan: ExpiryPlan) -> str:
     what: dict[str, Any] = {
         "blocked": "blocked",
         "unknown": "unknown",
@@ -226,6 +226,6 @@ def _decided(plan: Plan) -> str:
     return f"{what[plan.decision]} {change}{deletes}{why}"
 
 
-def _result(applied: Applied) -> str:
+def _result(applied: AppliedLimit) -> str:
     head = f"{applied.plan.dataset}: {applied.state}, {_days(applied.limit_s)}"
     return f"{head}: {applied.why}" if applied.why else head

@@ -14,13 +14,13 @@ pages (page, plots).
 
 from lake.cost.growth import DatasetGrowth
 from lake.cost.prices import Prices, read_prices
-from lake.cost.report import Report, make_report
+from lake.cost.report import CostReport, make_report
 from lake.cost.usage import Usage, read_usage
 
 __all__ = [
+    "CostReport",
     "DatasetGrowth",
     "Prices",
-    "Report",
     "Usage",
     "make_report",
     "read_prices",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from html import escape
 
 from lake.base.sizes import size
-from lake.cost.report import NOT_CONFIGURED, Report, Year, month_name, version_name
+from lake.cost.report import NOT_CONFIGURED, CostReport, Year, month_name, version_name
 from lake.cost.usage import KINDS, Amount, Cell, Usage
 from lake.pages import document, notes, section, stacked_bars, table
 
@@ -17,7 +17,7 @@ _MONTHS_SHOWN = 36
 _OTHERS = "before"
 
 
-def render(report: Report) -> str:
+def render(report: CostReport) -> str:
     """The page."""
     usage = report.usage
     return document(
@@ -42,7 +42,7 @@ def render(report: Report) -> str:
     )
 
 
-def money(report: Report) -> Callable[[float], str]:
+def money(report: CostReport) -> Callable[[float], str]:
     """An amount as text."""
     unit = report.prices.currency
     sign = "$" if unit == "USD" else ""
@@ -56,7 +56,7 @@ def money(report: Report) -> Callable[[float], str]:
     return shown
 
 
-def _cards(report: Report) -> Iterator[str]:
+def _cards(report: CostReport) -> Iterator[str]:
     shown, total = money(report), report.usage.total
     first = report.year.months[0]
     cards = {
@@ -77,7 +77,7 @@ def _cards(report: Report) -> Iterator[str]:
     yield "</div>"
 
 
-def _what_if(report: Report) -> str:
+def _what_if(report: CostReport) -> str:
     if report.what_if is None:
         return ""
     shown, difference = money(report), report.what_if.total - report.year.total
@@ -169,7 +169,7 @@ def _share(amount: Amount, usage: Usage) -> str:
     return f"{amount.bytes / (usage.total.bytes or 1):.1%}"
 
 
-def _growth(report: Report) -> str:
+def _growth(report: CostReport) -> str:
     def mean(number: float | None, unit: Callable[[float], str]) -> str:
         return "–" if number is None else unit(number)
 
@@ -198,7 +198,7 @@ def _growth(report: Report) -> str:
     return table(heads, rows, numbers=(2, 3, 4, 5))
 
 
-def _forecast_plot(report: Report) -> str:
+def _forecast_plot(report: CostReport) -> str:
     months = report.year.months
     classes = sorted({name for month in months for name in month.storage})
     return stacked_bars(
@@ -216,7 +216,7 @@ def _forecast_plot(report: Report) -> str:
     )
 
 
-def _capacity_plot(year: Year, report: Report) -> str:
+def _capacity_plot(year: Year, report: CostReport) -> str:
     months = year.months
     return stacked_bars(
         [month.month for month in months],
@@ -232,7 +232,7 @@ def _capacity_plot(year: Year, report: Report) -> str:
     )
 
 
-def _forecast_table(year: Year, report: Report) -> str:
+def _forecast_table(year: Year, report: CostReport) -> str:
     shown = money(report)
     rows = [
         [
@@ -252,7 +252,7 @@ def _forecast_table(year: Year, report: Report) -> str:
     return table(heads, rows, numbers=range(1, 7), total=total)
 
 
-def _requests(report: Report) -> str:
+def _requests(report: CostReport) -> str:
     shown = money(report)
     rows = [
         [

@@ -38,7 +38,7 @@ class Year:
 
 
 @dataclass(frozen=True)
-class Report:
+class CostReport:
     """`now` is what a month costs with what is stored now, by class, without requests; `what_if`
     a year with the changes, None where there are none.
     """
@@ -99,7 +99,7 @@ def make_report(
     policy: Policy,
     changes: Sequence[str] = (),
     now: datetime | None = None,
-) -> Report:
+) -> CostReport:
     """Raises what the store raises, and UsageError: a class without a price, a wrong change."""
     usage = read_usage(settings, store, now)
     configured = with_classes(of_settings(settings), settings.bucket)
@@ -107,7 +107,7 @@ def make_report(
     current = {cell: amount for cell, amount in usage.cells.items() if cell.current}
     everything = month_now(usage, prices.region)
     alone = month_now(replace(usage, cells=current), prices.region)
-    return Report(
+    return CostReport(
         settings.lake.root,
         usage,
         growth_of(settings, store, Day(usage.at.date())),
@@ -163,7 +163,7 @@ def _cells(usage: Usage) -> list[dict[str, Any]]:
     ]
 
 
-def _assumptions(report: Report) -> list[str]:
+def _assumptions(report: CostReport) -> list[str]:
     policy, prices = report.year.policy, report.prices
     listed = [
         f"Prices of {prices.region.name} ({prices.code}) by the price list of "

@@ -26,7 +26,7 @@ from lake.partition.layout import (
     rollup_of_manifest,
     rollup_of_object,
 )
-from lake.store import Store, Version
+from lake.store import ObjectVersion, Store
 from lake.systems import SYSTEMS
 
 Kind = Literal["table", "rollup", "snapshot", "manifest", "other"]
@@ -126,7 +126,7 @@ def read_usage(settings: Settings, store: Store, now: datetime | None = None) ->
     return usage
 
 
-def _counted(versions: Iterable[Version], sources: Mapping[str, str], at: datetime) -> Usage:
+def _counted(versions: Iterable[ObjectVersion], sources: Mapping[str, str], at: datetime) -> Usage:
     usage = Usage(at)
     for version in versions:
         if version.deleted:

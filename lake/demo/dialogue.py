@@ -35,7 +35,7 @@ _CALLS_IN_OUTAGE = (16, 5)  # sessions more while it is down, and after it is up
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class RequestFailure:
     """Why a request failed; `status` is the HTTP answer."""
 
     code: str
@@ -91,7 +91,7 @@ class Request:
     audio_length_ms: int
     first_latency_ms: int | None
     last_latency_ms: int | None
-    failure: Failure | None
+    failure: RequestFailure | None
 
     @property
     def total_latency_ms(self) -> int:
@@ -124,16 +124,16 @@ class _Session:
 
 
 _UPSTREAM = (LLM, 503, "UpstreamUnavailableException")
-TIMED_OUT = Failure(
+TIMED_OUT = RequestFailure(
     "LLM_TIMEOUT", *_UPSTREAM, "java.net.http.HttpTimeoutException", "request timed out"
 )
-RATE_LIMITED = Failure(
+RATE_LIMITED = RequestFailure(
     "LLM_RATE_LIMITED", *_UPSTREAM, "com.miyou.llm.RateLimitedException", "429 Too Many Requests"
 )
-UNAVAILABLE = Failure(
+UNAVAILABLE = RequestFailure(
     "LLM_UNAVAILABLE", *_UPSTREAM, "java.net.ConnectException", "Connection refused"
 )
-TTS_FAILED = Failure(
+TTS_FAILED = RequestFailure(
     "TTS_FAILED",
     TTS,
     500,
@@ -244,9 +244,9 @@ def _request(
     )
 
 
-def _failure(rng: random.Random, scenario: Scenario, at_ms: int) -> Failure | None:
+def _failure(rng: random.Random, scenario: Scenario, at_ms: int) -> RequestFailure | None:
     outage = scenario.outage
-    options: tuple[Failure | None, ...]
+    options: tuple[RequestFailure | None, ...]
     weights: tuple[int, ...]
     if outage.start_ms <= at_ms < outage.down_ms:
         options, weights = (UNAVAILABLE, TIMED_OUT, None), (60, 25, 15)
@@ -257,7 +257,7 @@ def _failure(rng: random.Random, scenario: Scenario, at_ms: int) -> Failure | No
     return rng.choices(options, weights)[0]
 
 
-def _llm_ms(rng: random.Random, model: str, completion: int, failure: Failure | None) -> int:
+def _llm_ms(rng: random.Random, model: str, completion: int, failure: RequestFailure | None) -> int:
     if failure is TIMED_OUT:
         return 10_000 + rng.randint(1, 30)
     if failure in (RATE_LIMITED, UNAVAILABLE):
@@ -271,7 +271,7 @@ def _tts_ms(rng: random.Random, sentences: int, *, slower: bool) -> int:
 
 
 def _stages(
-    started_ms: int, durations: dict[str, int], failure: Failure | None
+    started_ms: int, durations: dict[str, int], failure: RequestFailure | None
 ) -> tuple[Stage, ...]:
     """One after the other, up to the one that failed."""
     stages: list[Stage] = []

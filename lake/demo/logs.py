@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from lake.base.day import Day
-from lake.demo.dialogue import Failure, Request, Stage
+from lake.demo.dialogue import Request, RequestFailure, Stage
 from lake.demo.scenario import HOUR_MS, Scenario
 
 FINISHED = "request finished"
@@ -131,7 +131,7 @@ def _stage_lines(request: Request, stage: Stage, jitter_ns: int) -> Entries:
     yield _PIPELINE[level], Line(at_ns, _logfmt(stage.finished_ms, level, message, fields), {})
 
 
-def _stack_trace(failure: Failure) -> tuple[str, ...]:
+def _stack_trace(failure: RequestFailure) -> tuple[str, ...]:
     stage = "".join(word.capitalize() for word in failure.stage.split("_")) + "Stage"
     return (
         f"com.miyou.pipeline.{failure.exception}: {failure.code}",

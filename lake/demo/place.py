@@ -30,7 +30,7 @@ DEFAULT_DAYS = 92
 
 
 @dataclass(frozen=True)
-class Window:
+class DemoWindow:
     """The demo's UTC days, `days` of them from `first` on, with `scale` times the traffic, and
     whether the servers hold them.
     """
@@ -106,7 +106,7 @@ class Place:
         """Plots of the trends; `trends` is for the user's own SQL."""
         return self.root / "plots"
 
-    def prepare(self, days: int | None, scale: int | None = None, *, fresh: bool) -> Window:
+    def prepare(self, days: int | None, scale: int | None = None, *, fresh: bool) -> DemoWindow:
         """Makes the directory ready for that many days up to yesterday, with that much traffic.
 
         Without `fresh` what is there is kept. Raises UsageError where the directory holds
@@ -124,7 +124,7 @@ class Place:
                 remedy="name another one by --dir",
             ) from error
 
-    def _prepared(self, days: int | None, scale: int | None, *, fresh: bool) -> Window:
+    def _prepared(self, days: int | None, scale: int | None, *, fresh: bool) -> DemoWindow:
         mark = self._mark()
         if mark is None and self.root.exists() and any(self.root.iterdir()):
             raise UsageError(
@@ -142,7 +142,7 @@ class Place:
                     found=f"{mark['days']} days from {mark['first']} on",
                     remedy="omit --days to keep using it, or replace it with --fresh",
                 )
-            loaded = Window(
+            loaded = DemoWindow(
                 Day.parse(mark["first"]), mark["days"], mark.get("scale", 1), loaded=True
             )
             if scale not in (None, loaded.scale):
@@ -157,7 +157,7 @@ class Place:
         self._empty()
         self.marker.write_text(json.dumps(_SIGNATURE) + "\n", "utf-8")
         length = days or DEFAULT_DAYS
-        return Window(Day.today().plus(-length), length, scale or 1, loaded=False)
+        return DemoWindow(Day.today().plus(-length), length, scale or 1, loaded=False)
 
     def _mark(self) -> dict[str, Any] | None:
         """The marker, if this is a directory of the demo."""
@@ -177,7 +177,7 @@ class Place:
         for file in (self.config, self.serving, self.environment):
             file.unlink(missing_ok=True)
 
-    def mark_loaded(self, window: Window) -> None:
+    def mark_loaded(self, window: DemoWindow) -> None:
         """From now on `prepare` need not load it again."""
         mark = {
             **_SIGNATURE,

@@ -23,7 +23,7 @@ from lake.base.resources import resource_path
 from lake.config.settings import Settings, load
 from lake.demo import totals
 from lake.demo.load import load as load_servers
-from lake.demo.place import BUCKET, Place, Window
+from lake.demo.place import BUCKET, DemoWindow, Place
 from lake.demo.progress import Reporter
 from lake.export import Exporter
 from lake.partition.copying import mirror
@@ -40,7 +40,7 @@ from lake.trends.plot import draw
 
 
 @dataclass(frozen=True)
-class Report:
+class DemoReport:
     """What the demo shows at its end. `totals` maps a source or table to its totals; `outage` is
     when requests began to fail, in UTC to the minute.
     """
@@ -62,8 +62,8 @@ def run_demo(
     *,
     fresh: bool,
     reporter: Reporter,
-    serve: Callable[[Stack, str, Report], None] | None,
-) -> Report:
+    serve: Callable[[Stack, str, DemoReport], None] | None,
+) -> DemoReport:
     """Runs it whole; `serve` is called while servers and Dagster are up and ends on a signal.
 
     Before that the lake is copied into the directory, so it answers however the servers end.
@@ -82,7 +82,7 @@ def run_demo(
         settings = load(str(place.serving))
         with place.history_in_memory() as history, _dagster(place, history, reporter) as dagster:
             _export(dagster, settings, window.each_day(), reporter)
-            report = Report(
+            report = DemoReport(
                 config=str(place.config),
                 first=str(window.first),
                 end=str(window.end),
@@ -118,12 +118,12 @@ def _speak_to_s3(stack: Stack, place: Place) -> None:
         client.create_bucket(Bucket=BUCKET)
 
 
-def _outage(window: Window) -> str:
+def _outage(window: DemoWindow) -> str:
     start = datetime.fromtimestamp(window.scenario.outage.start_ms / 1000, UTC)
     return f"{start:%Y-%m-%dT%H:%M}"
 
 
-def _fill(stack: Stack, place: Place, window: Window, reporter: Reporter) -> None:
+def _fill(stack: Stack, place: Place, window: DemoWindow, reporter: Reporter) -> None:
     traffic = f" at {window.scale} times the traffic" if window.scale > 1 else ""
     what = (
         f"{window.days} days of a voice-dialogue service{traffic}, "
@@ -240,7 +240,7 @@ def _plots(
 
 
 def _keep(
-    settings: Settings, place: Place, window: Window, stack: Stack, reporter: Reporter
+    settings: Settings, place: Place, window: DemoWindow, stack: Stack, reporter: Reporter
 ) -> None:
     """The objects as files, so that the lake answers after the S3 server has stopped."""
     with reporter.step(f"Copying the lake from S3 to {place.lake}"):

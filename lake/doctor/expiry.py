@@ -15,7 +15,7 @@ from lake.store import Store
 from lake.systems.check import Check
 from lake.systems.registry import configured_systems
 from lake.ttl.silence import silences
-from lake.ttl.site import Site, opened
+from lake.ttl.site import GuardSite, opened
 from lake.ttl.terms import guarded
 from lake.ttl.turn import remembered
 from lake.ttl.unguarded import unguarded
@@ -56,7 +56,7 @@ def check(settings: Settings, store: Store) -> Iterator[Check]:
             yield Check(subject, "warn", "the guard has never run", "lake ttl apply, in a terminal")
 
 
-def _rights(site: Site, settings: Settings, name: str) -> Iterator[Check]:
+def _rights(site: GuardSite, settings: Settings, name: str) -> Iterator[Check]:
     dataset = settings.dataset_named(name)
     try:
         expiry = site.expiry_of(dataset.source)

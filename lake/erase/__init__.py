@@ -11,6 +11,6 @@ rules (lake.privacy), removing whole days (drop, retention).
 
 from lake.erase.condition import Condition
 from lake.erase.erasing import ErasureResult, erase
-from lake.erase.planning import DayPlan, Plan, Planner
+from lake.erase.planning import DayPlan, ErasurePlan, Planner
 
-__all__ = ["Condition", "DayPlan", "ErasureResult", "Plan", "Planner", "erase"]
+__all__ = ["Condition", "DayPlan", "ErasurePlan", "ErasureResult", "Planner", "erase"]

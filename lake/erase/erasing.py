@@ -25,7 +25,7 @@ from lake import __version__, audit
 from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import BadData, Conflict, LakeError, Missing, PermanentError
-from lake.erase.planning import DayPlan, Plan, Planner
+from lake.erase.planning import DayPlan, ErasurePlan, Planner
 from lake.erase.rewriting import Rewritten, rewrite
 from lake.erased import ERASED_ROWS, STEPS, Erasure, ErasureEnd, erased_rows
 from lake.holds import held_error
@@ -71,7 +71,7 @@ class ErasedDay:
 class ErasureResult:
     """`id` is that of the record; `kept` are days that were not rewritten, and why."""
 
-    plan: Plan
+    plan: ErasurePlan
     id: str = ""
     days: list[ErasedDay] = field(default_factory=list)
     kept: dict[str, str] = field(default_factory=dict)
@@ -98,7 +98,7 @@ class ErasureResult:
 
 def erase(
     planner: Planner,
-    plan: Plan,
+    plan: ErasurePlan,
     reason: str = "",
     progress: Callable[[ErasedDay], None] = lambda _: None,
 ) -> ErasureResult:
@@ -138,7 +138,7 @@ def erase(
     return result
 
 
-def refuse_held(plan: Plan) -> None:
+def refuse_held(plan: ErasurePlan) -> None:
     """Raises PermanentError where a hold covers a day with matching rows."""
     if plan.held:
         day = plan.held[0]
@@ -153,11 +153,11 @@ def refuse_held(plan: Plan) -> None:
         )
 
 
-def _rows(plan: Plan) -> dict[str, int]:
+def _rows(plan: ErasurePlan) -> dict[str, int]:
     return {str(day.day): day.matched for day in plan.days}
 
 
-def _record(planner: Planner, plan: Plan, reason: str) -> Erasure:
+def _record(planner: Planner, plan: ErasurePlan, reason: str) -> Erasure:
     now = utc_now()
     key = planner.settings.privacy.hash_key.get_secret_value()
     days = {str(day.day): {"rows": day.matched, "sha256": day.sha256} for day in plan.days}

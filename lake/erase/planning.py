@@ -87,7 +87,7 @@ class SnapshotPlan:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ErasurePlan:
     """`days` are those with rows that match; `searched` is how many were looked at.
 
     `problems` are days that could not be searched, with the reason. `snapshots` still hold the
@@ -188,7 +188,7 @@ class Planner:
             return self._table
         return replace(self._table, manifests={**self._table.manifests, day: manifest})
 
-    def plan(self, start: Day | None = None, end: Day | None = None) -> Plan:
+    def plan(self, start: Day | None = None, end: Day | None = None) -> ErasurePlan:
         """Of the days in [start, end). Raises what the store raises."""
         name, store, today = self.dataset.name, self.store, Day.today()
         held, problems = holds_of(store, self.settings), dict(self._orphans(start, end))
@@ -218,7 +218,7 @@ class Planner:
         affected = [plan.day for plan in days]
         hot = hot_days(self.settings, self.dataset.source, today=today)
         retired = read_retired(store).days(name)
-        return Plan(
+        return ErasurePlan(
             name,
             self.condition.columns,
             len(manifests),

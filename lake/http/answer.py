@@ -20,7 +20,7 @@ _OPENING_BYTES = 64
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpAnswer:
     """A 2xx answer with its whole body."""
 
     url: str

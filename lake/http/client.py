@@ -31,7 +31,7 @@ from urllib3.exceptions import HTTPError
 
 from lake.base.errors import Stopped, TransientError
 from lake.config.sections import HttpSection
-from lake.http.answer import Answer, Sink, is_cut_short, whole_body
+from lake.http.answer import HttpAnswer, Sink, is_cut_short, whole_body
 from lake.http.authentication import Auth, without_userinfo
 from lake.http.failures import (
     NoSuchPath,
@@ -56,14 +56,14 @@ _PIECE_BYTES = 1 << 18
 _UNSENT = (requests.RequestException, HTTPError, HTTPException, OSError, ValueError)
 
 __all__ = [
-    "Answer",
     "Http",
+    "HttpAnswer",
     "NoSuchPath",
     "Overloaded",
     "Params",
     "Rejected",
+    "RequestTally",
     "Sink",
-    "Tally",
     "TooLarge",
     "shortened",
 ]
@@ -72,7 +72,7 @@ Params = Mapping[str, "str | list[str]"]
 
 
 @dataclass
-class Tally:
+class RequestTally:
     """Number of requests to a server for one piece of work; safe across threads."""
 
     requests: int = 0
@@ -132,11 +132,11 @@ class Http:
         """The address of a path such as `/api/v1/query`; without credentials."""
         return self._base + path
 
-    def get(self, path: str, params: Params | None = None, **options: Any) -> Answer:
+    def get(self, path: str, params: Params | None = None, **options: Any) -> HttpAnswer:
         """GET with a query string; see `request`."""
         return self.request("GET", path, params=params, **options)
 
-    def post(self, path: str, params: Params | None = None, **options: Any) -> Answer:
+    def post(self, path: str, params: Params | None = None, **options: Any) -> HttpAnswer:
         """POST with the parameters as a form, for those too long for a URL; see `request`."""
         return self.request("POST", path, data=params, **options)
 
@@ -149,11 +149,11 @@ class Http:
         max_bytes: int | None = None,
         attempts: int = _ATTEMPTS,
         attempts_if_slow: int | None = None,
-        tally: Tally | None = None,
+        tally: RequestTally | None = None,
         sink: Sink | None = None,
-        check: Callable[[Answer], object] | None = None,
+        check: Callable[[HttpAnswer], object] | None = None,
         **payload: Any,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """A 2xx answer; with a sink its body goes there, and the answer's is empty.
 
         429, 5xx, time-outs, broken connections and answers that were cut short are tried
@@ -261,7 +261,7 @@ class Http:
         max_bytes: int | None,
         payload: dict[str, Any],
         sink: Sink | None = None,
-    ) -> Answer:
+    ) -> HttpAnswer:
         url = self.url(path)
         with self._bounded() as session:
             with self._explained(session, url):
@@ -289,7 +289,7 @@ class Http:
                 found=f"{len(content):,} bytes, the last: {content[-40:]!r}",
                 remedy="check the proxy in front of the server",
             )
-        return Answer(url, response.status_code, response.headers, content)
+        return HttpAnswer(url, response.status_code, response.headers, content)
 
     def _pieces(self, session: Session, response: requests.Response, url: str) -> Iterator[bytes]:
         """The body. Errors of whoever takes them are not looked at here."""

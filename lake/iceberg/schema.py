@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 from typing import TYPE_CHECKING
 
-from lake.iceberg.shape import Shape
+from lake.iceberg.shape import ColumnShape
 
 if TYPE_CHECKING:
     from pyiceberg.schema import Schema
@@ -24,7 +24,7 @@ DAY = "day"
 _NO_COLUMN = 1_000_000_000
 
 
-def schema_of(root: Shape) -> Schema:
+def schema_of(root: ColumnShape) -> Schema:
     """`day` and all columns that have a type, with ids of no meaning but their order."""
     from pyiceberg.schema import Schema  # noqa: PLC0415
     from pyiceberg.types import DateType, NestedField  # noqa: PLC0415
@@ -106,7 +106,7 @@ def _same_members(old: Iterable[NestedField], new: Iterable[NestedField]) -> boo
     )
 
 
-def mapping_of(schema: Schema, root: Shape) -> NameMapping:
+def mapping_of(schema: Schema, root: ColumnShape) -> NameMapping:
     """Each name of each file and its id, but for names that a mapping can't hold."""
     from pyiceberg.table.name_mapping import MappedField, NameMapping  # noqa: PLC0415
 
@@ -129,14 +129,14 @@ def mapping_of(schema: Schema, root: Shape) -> NameMapping:
     return NameMapping(mapped)
 
 
-def _unmappable(shape: Shape) -> bool:
+def _unmappable(shape: ColumnShape) -> bool:
     """Iceberg looks names up by their dotted path, and refuses a mapping that has one twice."""
     return bool(shape.clash) and "." in shape.name
 
 
 def _mapped(
     names: list[str],
-    shape: Shape,
+    shape: ColumnShape,
     number: int | None,
     type_: IcebergType | None,
     ids: Iterator[int],

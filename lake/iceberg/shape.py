@@ -43,7 +43,7 @@ _PROMOTED = ({"int", "long"}, {"float", "double"})
 
 
 @dataclass
-class Shape:
+class ColumnShape:
     """A column, member, element, key or value over all days.
 
     `names` are its spellings: names that differ only in case are one column. `kinds` are the
@@ -53,8 +53,8 @@ class Shape:
 
     names: dict[str, None] = field(default_factory=dict)
     kinds: dict[str, str] = field(default_factory=dict)
-    members: dict[str, Shape] = field(default_factory=dict)
-    parts: dict[str, Shape] = field(default_factory=dict)
+    members: dict[str, ColumnShape] = field(default_factory=dict)
+    parts: dict[str, ColumnShape] = field(default_factory=dict)
     milliseconds: bool = False
     clash: tuple[str, ...] = ()
 
@@ -72,11 +72,11 @@ class Shape:
             self.add_member(member, day)
         for part, key in (("element", "item"), ("key", "key"), ("value", "value")):
             if key in described:
-                self.parts.setdefault(part, Shape()).add(described[key], day)
+                self.parts.setdefault(part, ColumnShape()).add(described[key], day)
 
     def add_member(self, described: Mapping[str, Any], day: str) -> None:
         """The same for a column or a STRUCT's member."""
-        member = self.members.setdefault(folded(described["name"]), Shape())
+        member = self.members.setdefault(folded(described["name"]), ColumnShape())
         member.names.pop(described["name"], None)
         member.names[described["name"]] = None
         member.add(described, day)
@@ -116,7 +116,7 @@ class Shape:
 
     def typed(
         self, path: tuple[str, ...] = (), *, parts: bool = True
-    ) -> Iterator[tuple[tuple[str, ...], Shape]]:
+    ) -> Iterator[tuple[tuple[str, ...], ColumnShape]]:
         """Everything below that has a type, with its path as Iceberg has it; with `parts` what is
         in LISTs and MAPs, too.
         """
@@ -161,9 +161,9 @@ class Shape:
         return _primitive(form) if form else None
 
 
-def merged(schemas: Iterable[tuple[str, Iterable[Mapping[str, Any]]]]) -> Shape:
+def merged(schemas: Iterable[tuple[str, Iterable[Mapping[str, Any]]]]) -> ColumnShape:
     """The tables' columns as members; `schemas` are days with their manifests' schemas."""
-    root = Shape(kinds={STRUCT: ""})
+    root = ColumnShape(kinds={STRUCT: ""})
     for day, schema in schemas:
         for column in schema:
             root.add_member(column, day)
@@ -171,7 +171,7 @@ def merged(schemas: Iterable[tuple[str, Iterable[Mapping[str, Any]]]]) -> Shape:
     return root
 
 
-def _find_clashes(root: Shape) -> None:
+def _find_clashes(root: ColumnShape) -> None:
     """A column `a.b` is, for Iceberg, the member b of a; names that differ in the case of letters
     beyond ASCII are two columns for the lake, and one for Spark. The deepest path stays.
     """
@@ -182,7 +182,7 @@ def _find_clashes(root: Shape) -> None:
             shape.clash = other
 
 
-def milliseconds_of(root: Shape) -> list[str]:
+def milliseconds_of(root: ColumnShape) -> list[str]:
     """Paths of the columns, and of members of STRUCTs alone, with times in milliseconds: conditions
     on what is in a LIST or MAP are not compared with statistics.
     """

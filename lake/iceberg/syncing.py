@@ -19,7 +19,7 @@ from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import TransientError, UsageError
 from lake.iceberg.schema import DAY, change_schema, mapping_of, schema_of
-from lake.iceberg.shape import Shape, merged, milliseconds_of
+from lake.iceberg.shape import ColumnShape, merged, milliseconds_of
 from lake.query import Lake
 from lake.query.kinds import folded
 from lake.store.opening import root_url
@@ -103,7 +103,7 @@ def sync_table(lake: Lake, catalog: Catalog, namespace: str, dataset: str) -> Sy
     )
 
 
-def _shape(table: LakeTable) -> Shape:
+def _shape(table: LakeTable) -> ColumnShape:
     """The columns that the lake's view has: of too many names the commonest. Days without rows
     give columns only to a table without any.
     """
@@ -114,7 +114,7 @@ def _shape(table: LakeTable) -> Shape:
     )
 
 
-def _opened(catalog: Catalog, name: str, dataset: str, root: Shape) -> Table:
+def _opened(catalog: Catalog, name: str, dataset: str, root: ColumnShape) -> Table:
     from pyiceberg.partitioning import PartitionField, PartitionSpec  # noqa: PLC0415
     from pyiceberg.transforms import IdentityTransform  # noqa: PLC0415
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from lake.base.day import Day
-from lake.incident.window import Window
+from lake.incident.window import IncidentWindow
 from lake.query import Lake
 from lake.query.growth import starts_literal
 from lake.query.kinds import quoted_name, quoted_text
@@ -74,7 +74,7 @@ def _braces(labels: Mapping[str, str]) -> str:
     return "{" + ", ".join(f'{name}="{value}"' for name, value in labels.items()) + "}"
 
 
-def changes(lake: Lake, table: Table, window: Window) -> list[Change]:
+def changes(lake: Lake, table: Table, window: IncidentWindow) -> list[Change]:
     """At most 10, largest change first. Raises LakeError.
 
     Their order: the change relative to the larger value, times the logarithm of its size, so that
@@ -105,7 +105,7 @@ def _labels(row: Mapping[str, object]) -> dict[str, str]:
     return {name: str(value) for name, value in both.items() if value is not None}
 
 
-def _changes_statement(table: Table, window: Window) -> str:
+def _changes_statement(table: Table, window: IncidentWindow) -> str:
     names = [name for name in table.column_names if name not in NOT_LABELS]
     members = ", ".join(f"{quoted_text(name)}: {quoted_name(name)}" for name in names)
     columns = f"any_value({{{members}}})" if names else "NULL"
@@ -132,7 +132,7 @@ ORDER BY abs(coalesce(during, 0) - coalesce(before, 0))
 LIMIT {SHOWN}"""  # noqa: S608  quoted
 
 
-def _samples(table: Table, window: Window) -> str:
+def _samples(table: Table, window: IncidentWindow) -> str:
     """Samples of the window, of the time before, and for growth the last before that, which may be
     on the day before; one at the window's end may be on the day after.
 
@@ -148,7 +148,7 @@ def _samples(table: Table, window: Window) -> str:
 
 
 def _growth(
-    lake: Lake, table: Table, window: Window, series: Sequence[int]
+    lake: Lake, table: Table, window: IncidentWindow, series: Sequence[int]
 ) -> dict[int, dict[datetime, float]]:
     if not series:
         return {}

@@ -15,7 +15,7 @@ from typing import Any
 from lake.base.day import Day
 from lake.base.errors import UsageError
 from lake.incident.changes import Change, changes
-from lake.incident.window import Window
+from lake.incident.window import IncidentWindow
 from lake.query import Lake
 from lake.query.kinds import quoted_text
 from lake.query.notes import missing_days
@@ -96,7 +96,7 @@ class Incident:
     """
 
     inquiry: Inquiry
-    window: Window | None
+    window: IncidentWindow | None
     days: tuple[Day, ...]
     changes: tuple[Change, ...] = ()
     counts: tuple[EventCount, ...] = ()
@@ -129,7 +129,7 @@ def gather(lake: Lake, inquiry: Inquiry) -> Incident:
     step = window.step if window else timedelta(minutes=1)
     counts, events, left_out = _events(lake, statement, step, inquiry)
     if window is None and events:
-        window = Window(min(event.at for event in events), inquiry.around)
+        window = IncidentWindow(min(event.at for event in events), inquiry.around)
         # Changes are of metrics, which have no identifier.
         days = sorted({*days, *window.days})
     changed: list[Change] = []
@@ -201,7 +201,7 @@ def _followed(lake: Lake, inquiry: Inquiry) -> tuple[Inquiry, list[str]]:
     return replace(inquiry, others=tuple(others[:_FOLLOWED])), [note] if left > 0 else []
 
 
-def _window(inquiry: Inquiry) -> Window | None:
+def _window(inquiry: Inquiry) -> IncidentWindow | None:
     """Raises UsageError."""
     if not timedelta() < inquiry.around <= _MAX_AROUND:
         raise UsageError("--window is out of range", expected="above 0s, at most 12h")
@@ -216,7 +216,7 @@ def _window(inquiry: Inquiry) -> Window | None:
     if inquiry.at is None:
         return None
     try:
-        window = Window(inquiry.at.astimezone(UTC), inquiry.around)
+        window = IncidentWindow(inquiry.at.astimezone(UTC), inquiry.around)
         _ = window.compared_days
     except OverflowError:
         raise UsageError(
@@ -268,7 +268,9 @@ def _without_time(lake: Lake, tables: Sequence[Table]) -> Iterator[str]:
             yield f"{table.dataset}: no day has its time field {field}; its documents are left out"
 
 
-def _missing(tables: Sequence[Table], days: Sequence[Day], window: Window | None) -> Iterator[str]:
+def _missing(
+    tables: Sequence[Table], days: Sequence[Day], window: IncidentWindow | None
+) -> Iterator[str]:
     for table in tables:
         wanted = days
         if not table.manifests:

@@ -13,7 +13,7 @@ from lake.base.printable import shown
 from lake.incident.changes import Change, shared_labels, shared_text
 from lake.incident.entries import TimelineEntry, entries
 from lake.incident.gathering import Event, Incident, errors_by_step
-from lake.incident.window import Window
+from lake.incident.window import IncidentWindow
 from lake.pages import document, notes, section, stacked_bars, table
 
 # A line without blanks must not be wider than the page. On a phone an event has a line below its
@@ -99,7 +99,7 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if whole and abs(value) < _LONG else f"{value:.4g}"
 
 
-def _errors(incident: Incident, window: Window) -> str:
+def _errors(incident: Incident, window: IncidentWindow) -> str:
     labels = _steps(window)
     return stacked_bars(
         [f"{at:%H:%M}" for at in labels],
@@ -134,7 +134,7 @@ def _metrics(incident: Incident, dataset: str) -> Iterator[str]:
     )
 
 
-def _growth(changes: list[Change], window: Window) -> str:
+def _growth(changes: list[Change], window: IncidentWindow) -> str:
     labels = _steps(window)
     shared = shared_labels(changes)
     grown = {c.short_name(shared): _utc(c.growth) for c in changes if c.growth}
@@ -150,7 +150,7 @@ def _utc(growth: Mapping[datetime, float]) -> dict[datetime, float]:
     return {at.astimezone(UTC): value for at, value in growth.items()}
 
 
-def _steps(window: Window) -> list[datetime]:
+def _steps(window: IncidentWindow) -> list[datetime]:
     step = window.step
     seconds = int(step.total_seconds())
     # The steps of a day begin at its midnight, as DuckDB's time_bucket has them.
@@ -162,7 +162,7 @@ def _steps(window: Window) -> list[datetime]:
     return steps
 
 
-def _step(window: Window) -> str:
+def _step(window: IncidentWindow) -> str:
     minutes = int(window.step.total_seconds()) // 60
     return "minute" if minutes == 1 else f"{minutes} minutes"
 

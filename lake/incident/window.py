@@ -15,7 +15,7 @@ _MAX_BARS = 60
 
 
 @dataclass(frozen=True)
-class Window:
+class IncidentWindow:
     """[at - around, at + around), UTC; `around` is above 0 and at most 12 hours."""
 
     at: datetime

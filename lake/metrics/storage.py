@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from lake.config.settings import Settings
 from lake.cost import make_report
 from lake.cost.choosing import chosen_prices, policy_of
-from lake.cost.report import Report, version_name
+from lake.cost.report import CostReport, version_name
 from lake.cost.usage import Amount
 from lake.metrics.openmetrics import Family
 from lake.store import Store
@@ -27,7 +27,7 @@ def storage_families(settings: Settings, store: Store) -> tuple[list[Family], st
     return [*_stored(report), *_growth(report), *_costs(report)], report.usage.note
 
 
-def _stored(report: Report) -> Sequence[Family]:
+def _stored(report: CostReport) -> Sequence[Family]:
     objects = Family(_PREFIX + "store_objects", "Number of objects and versions below the root.")
     size = Family(_PREFIX + "store_bytes", "Size of objects and versions below the root.", "bytes")
     names = ("system", "dataset", "kind", "storage_class", "version")
@@ -48,7 +48,7 @@ def _stored(report: Report) -> Sequence[Family]:
     return objects, size, unfinished, at
 
 
-def _growth(report: Report) -> Sequence[Family]:
+def _growth(report: CostReport) -> Sequence[Family]:
     size = Family(
         _PREFIX + "growth_bytes",
         "Mean size of a day's object over the exported days among the last 30 closed ones.",
@@ -62,7 +62,7 @@ def _growth(report: Report) -> Sequence[Family]:
     return size, rows
 
 
-def _costs(report: Report) -> Sequence[Family]:
+def _costs(report: CostReport) -> Sequence[Family]:
     where = {"currency": report.prices.currency, "region": report.prices.code}
     now = Family(_PREFIX + "month_storage_cost", "Price of storing for a month what is stored now.")
     for storage_class, amount in report.now.items():

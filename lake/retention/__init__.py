@@ -12,6 +12,6 @@ Belongs here: deciding by age and rules, deleting. Does not: how long anything i
 """
 
 from lake.retention.apply import RetentionResult, apply
-from lake.retention.plan import Item, Plan, make_plan
+from lake.retention.plan import Item, RetentionPlan, make_plan
 
-__all__ = ["Item", "Plan", "RetentionResult", "apply", "make_plan"]
+__all__ = ["Item", "RetentionPlan", "RetentionResult", "apply", "make_plan"]

@@ -27,7 +27,7 @@ from lake.holds import Hold
 from lake.holds import of as holds_of
 from lake.holds.protecting import protect
 from lake.partition.ledger import listed_days, read_standing
-from lake.retention.plan import Item, Plan, make_plan
+from lake.retention.plan import Item, RetentionPlan, make_plan
 from lake.retention.records import (
     Deletion,
     DeletionEnd,
@@ -55,7 +55,7 @@ class RetentionResult:
     interrupted deletions that it ended.
     """
 
-    plan: Plan
+    plan: RetentionPlan
     deletion: str
     deleted: tuple[Item, ...]
     kept: dict[str, str]
@@ -82,8 +82,8 @@ def apply(
     settings: Settings,
     store: Store,
     *,
-    show: Callable[[Plan], None],
-    confirm: Callable[[Plan], None],
+    show: Callable[[RetentionPlan], None],
+    confirm: Callable[[RetentionPlan], None],
     clock: Callable[[], datetime] = utc_now,
 ) -> RetentionResult:
     """Deletes what the policy no longer keeps, and records it.
@@ -128,25 +128,25 @@ def _exported_again(store: Store) -> dict[str, set[Day]]:
     return {name: set(days) for name, days in days_of.items() if days}
 
 
-def _term_of(plan: Plan, item: Item) -> tuple[str, Any]:
+def _term_of(plan: RetentionPlan, item: Item) -> tuple[str, Any]:
     """What the item is deleted by: a name, and its value in the policy."""
     return f"{item.kind} {item.name}", _value(plan, item.kind, item.name)
 
 
-def _value(plan: Plan, kind: str, name: str) -> Any:
+def _value(plan: RetentionPlan, kind: str, name: str) -> Any:
     """In the policy; None of what lake.toml no longer has."""
     if kind in ("table", "rollup"):
         return plan.policy["datasets"].get(name, {}).get(f"{kind}s")
     return plan.policy["snapshots"].get(name) if kind == "snapshot" else plan.policy["reports"]
 
 
-def _is_confirmed(plan: Plan, item: Item, confirmed: Mapping[str, Any]) -> bool:
+def _is_confirmed(plan: RetentionPlan, item: Item, confirmed: Mapping[str, Any]) -> bool:
     """Whether the item's term was confirmed."""
     name, value = _term_of(plan, item)
     return bool(confirmed.get(name) == value)
 
 
-def _forget_shorter(plan: Plan, confirmed: dict[str, Any]) -> None:
+def _forget_shorter(plan: RetentionPlan, confirmed: dict[str, Any]) -> None:
     """A term that has become longer needs no confirmation, and the shorter one does from now on:
     it may have been a mistake. Of other rules of snapshots nothing is confirmed.
     """
@@ -161,7 +161,7 @@ def _forget_shorter(plan: Plan, confirmed: dict[str, Any]) -> None:
 def _deleted(
     settings: Settings,
     store: Store,
-    plan: Plan,
+    plan: RetentionPlan,
     mine: Turn,
     completed: tuple[str, ...],
     clock: Callable[[], datetime],

@@ -64,7 +64,7 @@ def drop_remedy(dataset: str, day: object) -> str:
 
 
 @dataclass(frozen=True)
-class Piece:
+class PlannedObject:
     """One object. `sha256` is "" where no manifest has it."""
 
     key: str
@@ -84,7 +84,7 @@ class Item:
     name: str
     day: Day
     reason: str
-    pieces: tuple[Piece, ...]
+    pieces: tuple[PlannedObject, ...]
     rows: int | None = None
 
     @property
@@ -117,7 +117,7 @@ class Stays:
 
 
 @dataclass(frozen=True)
-class Plan:
+class RetentionPlan:
     """`items` in the order in which they are deleted."""
 
     policy: dict[str, Any]
@@ -156,7 +156,7 @@ def policy_of(settings: Settings) -> dict[str, Any]:
     return {"datasets": datasets, "snapshots": systems, "reports": reports}
 
 
-def make_plan(settings: Settings, store: Store, today: Day) -> Plan:
+def make_plan(settings: Settings, store: Store, today: Day) -> RetentionPlan:
     """Raises what the store raises, and BadData."""
     return _Planning(settings, store, today, holds_of(store, settings)).plan()
 
@@ -169,7 +169,7 @@ class _Planning:
         self._holds = holds
         self._read: list[DatasetStatus] | None = None
 
-    def plan(self) -> Plan:
+    def plan(self) -> RetentionPlan:
         entries: list[Item | Stays] = []
         for dataset in self._settings.dataset:
             entries += self._rollups(dataset)
@@ -178,7 +178,7 @@ class _Planning:
             if (rules := self._settings.retention.rules(system)).any:
                 entries += self._snapshots(system, rules)
         entries += self._reports()
-        return Plan(
+        return RetentionPlan(
             policy_of(self._settings),
             tuple(entry for entry in entries if isinstance(entry, Item)),
             tuple(entry for entry in entries if isinstance(entry, Stays)),
@@ -339,8 +339,8 @@ class _Planning:
         for day in days:
             key = snapshot_manifest_key(system, day)
             stat = self._store.stat(key)
-            first = [Piece(stat.key, stat.bytes, stat.etag)] if stat else []
-            rest = [Piece(o.key, o.bytes, o.etag, sha) for o, sha in objects.get(day, ())]
+            first = [PlannedObject(stat.key, stat.bytes, stat.etag)] if stat else []
+            rest = [PlannedObject(o.key, o.bytes, o.etag, sha) for o, sha in objects.get(day, ())]
             reason = f"snapshots are kept {rules}"
             yield Item("snapshot", system, day, reason, (*first, *rest))
 
@@ -348,7 +348,7 @@ class _Planning:
         keep = self._settings.retention.reports
         if keep >= FOREVER:
             return
-        by_day: dict[tuple[str, Day], list[Piece]] = {}
+        by_day: dict[tuple[str, Day], list[PlannedObject]] = {}
         for stat in self._store.list(_REPORTS):
             folder, _, name = stat.key.rpartition("/")
             if not (match := _DATED.search(name)):
@@ -358,7 +358,7 @@ class _Planning:
             except UsageError:
                 continue  # no day
             if is_over(day, keep, self._today):
-                piece = Piece(stat.key, stat.bytes, stat.etag)
+                piece = PlannedObject(stat.key, stat.bytes, stat.etag)
                 by_day.setdefault((folder, day), []).append(piece)
         for (folder, day), pieces in sorted(by_day.items()):
             reason = f"reports are kept for {keep} days"
@@ -380,9 +380,9 @@ def _holding(
     return others | counted
 
 
-def _pieces(stats: dict[str, ObjectStat], *keys: tuple[str, str]) -> tuple[Piece, ...]:
+def _pieces(stats: dict[str, ObjectStat], *keys: tuple[str, str]) -> tuple[PlannedObject, ...]:
     return tuple(
-        Piece(key, stats[key].bytes, stats[key].etag, sha256)
+        PlannedObject(key, stats[key].bytes, stats[key].etag, sha256)
         for key, sha256 in keys
         if key in stats
     )

@@ -20,7 +20,7 @@ from lake import __version__, audit
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing, UsageError
 from lake.process.running import this_writer
-from lake.retention.plan import Item, Piece
+from lake.retention.plan import Item, PlannedObject
 from lake.retired import DELETIONS
 from lake.store import Store
 
@@ -94,13 +94,15 @@ def write_deletion(
 
 def _hashed(store: Store, item: Item) -> Item:
     pieces = tuple(
-        piece if piece.sha256 else Piece(piece.key, piece.bytes, piece.etag, _sha256(store, piece))
+        piece
+        if piece.sha256
+        else PlannedObject(piece.key, piece.bytes, piece.etag, _sha256(store, piece))
         for piece in item.pieces
     )
     return Item(item.kind, item.name, item.day, item.reason, pieces, item.rows)
 
 
-def _sha256(store: Store, piece: Piece) -> str:
+def _sha256(store: Store, piece: PlannedObject) -> str:
     """Of an object that may have gone meanwhile."""
     digest = hashlib.sha256()
     try:
@@ -154,7 +156,7 @@ def _deletion(store: Store, key: str) -> Deletion:
 
 
 def _item(fields: dict[str, Any]) -> Item:
-    pieces = tuple(Piece(**piece) for piece in fields.pop("pieces"))
+    pieces = tuple(PlannedObject(**piece) for piece in fields.pop("pieces"))
     return Item(**{**fields, "day": Day.parse(fields["day"]), "pieces": pieces})
 
 

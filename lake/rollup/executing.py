@@ -26,7 +26,7 @@ from lake.query.merged import Node
 from lake.query.notes import is_related, is_wildcard, parent_of
 from lake.query.numbers import TEXT, as_text, read_as
 from lake.rollup.making import Made, written
-from lake.rollup.sql import Column, SqlRollup
+from lake.rollup.sql import RollupColumn, SqlRollup
 from lake.systems.rollup import ROWS, Layout
 
 if TYPE_CHECKING:
@@ -51,10 +51,12 @@ def executed(rollup: SqlRollup, table: Path, manifest: Manifest, scratch: Path) 
     return replace(made, left_out=_left_out(manifest, pq.read_schema(table), rollup.columns))
 
 
-def _left_out(manifest: Manifest, schema: pa.Schema, columns: tuple[Column, ...]) -> dict[str, int]:
+def _left_out(
+    manifest: Manifest, schema: pa.Schema, columns: tuple[RollupColumn, ...]
+) -> dict[str, int]:
     """Path to number of values that `day_rows` lacks, as the table's columns leave them out."""
 
-    def is_read(path: str, column: Column) -> bool:
+    def is_read(path: str, column: RollupColumn) -> bool:
         read = ".".join(column.path)
         if not is_wildcard(path):
             return is_related(path, read)
@@ -120,7 +122,7 @@ def define_rows(
     connection.execute(f"CREATE TEMP VIEW {ROWS} AS {select}")
 
 
-def _chosen(connection: DuckDBPyConnection, source: str, row: Struct, column: Column) -> str:
+def _chosen(connection: DuckDBPyConnection, source: str, row: Struct, column: RollupColumn) -> str:
     node, value = None, "NULL"
     if kind := _kind_at(row, column.path):
         node, value = Node(column.name), "t." + ".".join(map(quoted_name, column.path))
@@ -203,7 +205,7 @@ def _explained(rollup: SqlRollup) -> Iterator[None]:
         ) from error
 
 
-def _wrong_type(rollup: SqlRollup, column: Column, error: duckdb.Error) -> BadData:
+def _wrong_type(rollup: SqlRollup, column: RollupColumn, error: duckdb.Error) -> BadData:
     return BadData(
         "wrong header of a rollup",
         where=f"{rollup.path}, line {column.line}",

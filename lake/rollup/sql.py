@@ -36,7 +36,7 @@ _COLUMN = re.compile(r'("(?:[^"]|"")+"|[A-Za-z_]\w*)\s+(.+?)\s*=\s*(.+)')
 
 
 @dataclass(frozen=True)
-class Column:
+class RollupColumn:
     """A column of `day_rows`: `type` is DuckDB's or NUMBER, `path` the names from the table's
     column on, `line` its place in the file.
     """
@@ -54,7 +54,7 @@ class SqlRollup:
     path: Path
     description: str
     shape: Shape
-    columns: tuple[Column, ...]
+    columns: tuple[RollupColumn, ...]
     sql: str
 
 
@@ -102,9 +102,9 @@ def _line(header: Header, key: str, expected: str) -> tuple[int, str, str]:
     return line, expected, text
 
 
-def _column(header: Header, line: int, text: str) -> Column:
+def _column(header: Header, line: int, text: str) -> RollupColumn:
     match = _COLUMN.fullmatch(text)
     if match is None:
         raise header.wrong(line, "column: NAME TYPE = PATH", text)
     name = match[1].strip('"').replace('""', '"')
-    return Column(name, match[2], header.field_path(line, match[3].strip()), line)
+    return RollupColumn(name, match[2], header.field_path(line, match[3].strip()), line)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 
 from lake.servers.ports import LOOPBACK
-from lake.servers.recipe import Launch, Recipe, Site, answers
+from lake.servers.recipe import Launch, Recipe, ServerSite, answers
 
 _CONFIG = {"route": {"receiver": "none"}, "receivers": [{"name": "none"}]}
 
 
-def _launch(site: Site) -> Launch:
+def _launch(site: ServerSite) -> Launch:
     url = f"http://{LOOPBACK}:{site.ports['http']}"
     config_file = site.home / "alertmanager.yml"  # JSON is YAML
     config_file.write_text(json.dumps(_CONFIG, indent=2) + "\n", encoding="utf-8")
@@ -31,7 +31,7 @@ def _launch(site: Site) -> Launch:
     )
 
 
-def _link_package(site: Site) -> None:
+def _link_package(site: ServerSite) -> None:
     """Debian's program, relocated by lake.servers.debian, reads `usr/share` of its directory."""
     package, link = site.program.parent.parent, site.home / "usr"
     if package.name == "usr":

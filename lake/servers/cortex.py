@@ -9,13 +9,13 @@ import json
 from typing import Any
 
 from lake.servers.ports import LOOPBACK
-from lake.servers.recipe import Launch, Recipe, Site, answers
+from lake.servers.recipe import Launch, Recipe, ServerSite, answers
 
 _MEMORY = {"store": "inmemory"}
 _OLDEST_SAMPLE = "240h"  # tests write days that are over
 
 
-def _launch(site: Site) -> Launch:
+def _launch(site: ServerSite) -> Launch:
     url = f"http://{LOOPBACK}:{site.ports['http']}"
     config_file = site.home / "cortex.yaml"  # JSON is YAML
     config_file.write_text(json.dumps(_config(site), indent=2) + "\n", encoding="utf-8")
@@ -30,7 +30,7 @@ def _launch(site: Site) -> Launch:
     )
 
 
-def _config(site: Site) -> dict[str, Any]:
+def _config(site: ServerSite) -> dict[str, Any]:
     data, ports = site.data, site.ports
     for name in ("alertmanager-configs", "rules"):  # read at once, although there are none
         (data / name).mkdir(parents=True, exist_ok=True)

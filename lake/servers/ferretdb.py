@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from lake.servers.mongo import answers_ping
 from lake.servers.ports import LOOPBACK
-from lake.servers.recipe import Launch, Recipe, Site
+from lake.servers.recipe import Launch, Recipe, ServerSite
 
 
-def _launch(site: Site) -> Launch:
+def _launch(site: ServerSite) -> Launch:
     address = f"{LOOPBACK}:{site.ports['mongo']}"
     site.data.mkdir(parents=True, exist_ok=True)
     return Launch(

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lake.servers.ports import LOOPBACK
-from lake.servers.recipe import Launch, Recipe, Site, answers
+from lake.servers.recipe import Launch, Recipe, ServerSite, answers
 
 _MESSAGE_BYTES = 128 * 1024 * 1024
 _AT_ONCE = "200ms"
@@ -24,7 +24,7 @@ Sections = dict[str, Any]
 _Version = tuple[int, int]
 
 
-def _launch(site: Site) -> Launch:
+def _launch(site: ServerSite) -> Launch:
     url = f"http://{LOOPBACK}:{site.ports['http']}"
     config_file = site.home / "loki-config.yml"  # JSON is YAML
     config_file.write_text(json.dumps(configuration(site), indent=2) + "\n", encoding="utf-8")
@@ -35,7 +35,7 @@ def _launch(site: Site) -> Launch:
     )
 
 
-def configuration(site: Site) -> Sections:
+def configuration(site: ServerSite) -> Sections:
     """The whole configuration of its version, with the caller's options merged over it."""
     major, minor = (int(part) for part in re.findall(r"\d+", site.version)[:2])
     merged: Sections = {}
@@ -46,7 +46,7 @@ def configuration(site: Site) -> Sections:
     return _merge(merged, {"limits_config": site.options.loki_limits})
 
 
-def _parts(site: Site) -> Iterator[tuple[_Version, _Version, Sections]]:
+def _parts(site: ServerSite) -> Iterator[tuple[_Version, _Version, Sections]]:
     """Sections with the versions that take them: from the first, below the second.
 
     A Loki ends at once when its configuration has an unknown key.
@@ -78,7 +78,7 @@ def _parts(site: Site) -> Iterator[tuple[_Version, _Version, Sections]]:
     yield (3, 0), _LAST, {"limits_config": {"allow_structured_metadata": True}}
 
 
-def _process(site: Site) -> Sections:
+def _process(site: ServerSite) -> Sections:
     """Loopback only, no ring to wait for: ready in half a second instead of fifteen."""
     return {
         "auth_enabled": site.options.loki_multi_tenant,
@@ -105,7 +105,7 @@ def _process(site: Site) -> Sections:
     }
 
 
-def _one_process(site: Site) -> Sections:
+def _one_process(site: ServerSite) -> Sections:
     """From 2.4 on queries go through a frontend, which finds the querier by an address."""
     return {
         "common": {
@@ -122,13 +122,13 @@ def _one_process(site: Site) -> Sections:
     }
 
 
-def _write_ahead_log(site: Site) -> Sections:
+def _write_ahead_log(site: ServerSite) -> Sections:
     """Beside it these versions refuse to start with `max_transfer_retries` above 0."""
     wal = {"enabled": True, "dir": str(site.data / "wal")}
     return {"ingester": {"max_transfer_retries": 0, "wal": wal}}
 
 
-def _storage(site: Site, store: str, schema: str, *, shared: bool) -> Sections:
+def _storage(site: ServerSite, store: str, schema: str, *, shared: bool) -> Sections:
     """On the file system; `shared`: whether index and compactor name their object store."""
     shared_store = {"shared_store": "filesystem"} if shared else {}
     period = {
@@ -154,7 +154,7 @@ def _storage(site: Site, store: str, schema: str, *, shared: bool) -> Sections:
     }
 
 
-def _one_client(site: Site) -> Sections:
+def _one_client(site: ServerSite) -> Sections:
     """Of two families of storage clients the one that all versions have; later ones prefer the
     other, whose directory is named, too, for callers who choose it."""
     directory = {"filesystem": {"dir": str(site.data / "chunks")}}

@@ -13,12 +13,12 @@ from pymongo.errors import PyMongoError
 from lake.base.redaction import register_secret
 from lake.servers.credentials import new_secret, write_private
 from lake.servers.ports import LOOPBACK
-from lake.servers.recipe import Launch, Recipe, Site
+from lake.servers.recipe import Launch, Recipe, ServerSite
 
 _USER = "lake"
 
 
-def _launch(site: Site) -> Launch:
+def _launch(site: ServerSite) -> Launch:
     """With `mongo_auth` the first start makes a user, the next one requires a log-in."""
     address = f"{LOOPBACK}:{site.ports['mongo']}"
     password_file = site.home / "password"
@@ -38,7 +38,7 @@ def _launch(site: Site) -> Launch:
     )
 
 
-def _mongod(site: Site) -> list[str]:
+def _mongod(site: ServerSite) -> list[str]:
     flags = [
         f"--dbpath={site.data}",
         f"--bind_ip={LOOPBACK}",
@@ -52,7 +52,7 @@ def _mongod(site: Site) -> list[str]:
     return flags
 
 
-def _secantus(site: Site) -> list[str]:
+def _secantus(site: ServerSite) -> list[str]:
     config_file = site.home / "secantusd.toml"  # named, so that no other one is looked for
     config_file.touch()
     flags = [

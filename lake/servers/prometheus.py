@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 
 from lake.servers.ports import LOOPBACK
-from lake.servers.recipe import Launch, Recipe, Site, answers
+from lake.servers.recipe import Launch, Recipe, ServerSite, answers
 
 _RETENTION = "100y"  # the default of 15 days deletes restored blocks at once
 
 
-def _launch(site: Site) -> Launch:
+def _launch(site: ServerSite) -> Launch:
     url = f"http://{LOOPBACK}:{site.ports['http']}"
     config_file = site.home / "prometheus.yml"  # JSON is YAML
     config_file.write_text(json.dumps(_config(site), indent=2) + "\n", encoding="utf-8")
@@ -43,7 +43,7 @@ def _launch(site: Site) -> Launch:
     )
 
 
-def _config(site: Site) -> dict[str, object]:
+def _config(site: ServerSite) -> dict[str, object]:
     window = site.options.prometheus_out_of_order
     return {
         "global": {"external_labels": dict(site.options.prometheus_external_labels)},

@@ -40,7 +40,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Site:
+class ServerSite:
     """Where one server lives: `home` is its own directory, data go to `home/data`."""
 
     program: Path
@@ -76,7 +76,7 @@ class Recipe:
     """One kind of server: the ports it needs, how to launch it, how long it may take to stop."""
 
     ports: tuple[str, ...]
-    launch: Callable[[Site], Launch]
+    launch: Callable[[ServerSite], Launch]
     grace_s: float = 20
     unset: tuple[str, ...] = ()  # prefixes of environment variables it must not see
 

@@ -16,13 +16,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lake.base.redaction import register_secret
 from lake.servers.credentials import new_secret, write_private
 from lake.servers.ports import LOOPBACK
-from lake.servers.recipe import Launch, Recipe, Site, ask
+from lake.servers.recipe import Launch, Recipe, ServerSite, ask
 
 REGION = "us-east-1"
 _PARTS = ("s3", "master", "volume", "filer", "admin")
 
 
-def _launch(site: Site) -> Launch:
+def _launch(site: ServerSite) -> Launch:
     ports = site.ports
     config_file = site.home / "s3.json"
     access_key, secret_key = _credentials(config_file)

@@ -16,7 +16,7 @@ from lake.base.errors import PermanentError, TransientError
 from lake.servers.binaries import Binary
 from lake.servers.ports import LOOPBACK, free_ports, is_free
 from lake.servers.process import Process, log_tail
-from lake.servers.recipe import Launch, Options, Recipe, Site
+from lake.servers.recipe import Launch, Options, Recipe, ServerSite
 
 _READY_WITHIN_S = 90.0
 _LOOK_S = 0.03
@@ -136,7 +136,9 @@ class Server:
         return [port for port in self.ports.values() if not is_free(port)]
 
     def _run(self) -> None:
-        site = Site(self.program.path, self.program.version, self.home, self.ports, self.options)
+        site = ServerSite(
+            self.program.path, self.program.version, self.home, self.ports, self.options
+        )
         self._launch = self.recipe.launch(site)
         scratch = self.home / "tmp"
         shutil.rmtree(scratch, ignore_errors=True)

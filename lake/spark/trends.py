@@ -25,7 +25,7 @@ from lake.spark.dialect import in_spark, spark_expression
 from lake.spark.templates import template
 from lake.spark.types import quoted_name, quoted_text
 from lake.trends.fitting import Fit, InputSource, column_of
-from lake.trends.needs import Column, Input
+from lake.trends.needs import Input, InputColumn
 from lake.trends.reading import TARGET, absent
 
 
@@ -138,14 +138,14 @@ class _Input:
             value = f"any_value({value})" if aggregated else value
             yield f"{value} AS {quoted_name(column.name)}"
 
-    def _value(self, column: Column) -> str:
+    def _value(self, column: InputColumn) -> str:
         table = self._lake.table(self._source.dataset)
         kind = "VARCHAR" if column.type == "ANY" else with_numbers_as("BIGINT", column.type)
         value = column_of(table, column) or f"CAST(NULL AS {kind})"
         return spark_expression(value, _rounding(table, column))
 
 
-def _rounding(table: Table, column: Column) -> str:
+def _rounding(table: Table, column: InputColumn) -> str:
     """The function that rounds a document's field as DuckDB does: halves of a DOUBLE to even."""
     node: Node | None = table.tree
     for name in column.path:

@@ -5,6 +5,6 @@ mean (layout) or what the objects hold.
 """
 
 from lake.store.opening import open_store
-from lake.store.protocol import ObjectStat, Store, Unfinished, Upload, Version
+from lake.store.protocol import ObjectStat, ObjectVersion, Store, Unfinished, Upload
 
-__all__ = ["ObjectStat", "Store", "Unfinished", "Upload", "Version", "open_store"]
+__all__ = ["ObjectStat", "ObjectVersion", "Store", "Unfinished", "Upload", "open_store"]

@@ -25,7 +25,7 @@ from lake.base.errors import (
     TransientError,
 )
 from lake.base.faults import point
-from lake.store.protocol import ObjectStat, Unfinished, Upload, Version
+from lake.store.protocol import ObjectStat, ObjectVersion, Unfinished, Upload
 
 _CHUNK = 1 << 20
 _PARTS = ".parts"  # files being written, all in one folder: no glob over tables meets them
@@ -80,7 +80,7 @@ class DirectoryStore:
                 raise _explained(error, self._path(key)) from error
             yield _object_stat(key, status)
 
-    def versions(self, prefix: str, *, noncurrent: bool = True) -> Iterator[Version]:
+    def versions(self, prefix: str, *, noncurrent: bool = True) -> Iterator[ObjectVersion]:
         """See Store. Files have one version and no storage class."""
         folder = self._path(prefix.rpartition("/")[0])
         for where, folders, files in os.walk(folder, onerror=_unlisted):
@@ -97,7 +97,7 @@ class DirectoryStore:
                 except Missing:  # deleted meanwhile
                     continue
                 modified = datetime.fromtimestamp(status.st_mtime, UTC)
-                yield Version(key, status.st_size, modified, "STANDARD", current=True)
+                yield ObjectVersion(key, status.st_size, modified, "STANDARD", current=True)
 
     def read(self, key: str) -> bytes:
         """See Store."""

@@ -39,7 +39,7 @@ class Unfinished:
 
 
 @dataclass(frozen=True)
-class Version:
+class ObjectVersion:
     """One version of an object, or the mark of its deletion, as a listing shows it.
 
     `modified` is UTC; `current`: what a read without a version returns.
@@ -84,7 +84,7 @@ class Store(Protocol):
     def list(self, prefix: str) -> Iterator[ObjectStat]:
         """All objects whose key begins so, in the order of their keys."""
 
-    def versions(self, prefix: str, *, noncurrent: bool = True) -> Iterator[Version]:
+    def versions(self, prefix: str, *, noncurrent: bool = True) -> Iterator[ObjectVersion]:
         """All versions of all objects whose key begins so, in the listing's own order.
 
         No more than a page of them is in memory. Without `noncurrent` the current ones only,

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lake.base.errors import LakeError, Missing
 from lake.base.faults import point
 from lake.config.settings import S3Section
-from lake.store.protocol import ObjectStat, Unfinished, Upload, Version
+from lake.store.protocol import ObjectStat, ObjectVersion, Unfinished, Upload
 from lake.store.s3_connection import S3Connection, is_aws
 from lake.store.s3_failures import code_of, endless_redirect, explained, no_answer_of_s3
 from lake.store.s3_upload import S3Upload
@@ -187,7 +187,7 @@ class S3Store:
                 ]
         yield from sorted(stats, key=lambda stat: stat.key)
 
-    def versions(self, prefix: str, *, noncurrent: bool = True) -> Iterator[Version]:
+    def versions(self, prefix: str, *, noncurrent: bool = True) -> Iterator[ObjectVersion]:
         """See Store."""
         operation = "list_object_versions" if noncurrent else "list_objects_v2"
         with self._errors(prefix):
@@ -200,8 +200,8 @@ class S3Store:
                     for listed in page.get(member, ()):
                         yield self._version(listed, deleted=member == "DeleteMarkers")
 
-    def _version(self, listed: dict[str, Any], *, deleted: bool) -> Version:
-        return Version(
+    def _version(self, listed: dict[str, Any], *, deleted: bool) -> ObjectVersion:
+        return ObjectVersion(
             listed["Key"].removeprefix(self._prefix),
             listed.get("Size", 0),
             listed["LastModified"],

@@ -41,7 +41,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from lake.base.headers import Header
-from lake.trends.needs import Column, Input, Kind
+from lake.trends.needs import Input, InputColumn, Kind
 
 Style = Literal["lines", "bars", "stacked"]
 RANGE_PARAMETERS = ("from_day", "to_day")
@@ -193,7 +193,7 @@ class _TrendFile:
 
     def _column(
         self, line: int, text: str, inputs: dict[str, Input], *, needed: bool
-    ) -> tuple[str, Column]:
+    ) -> tuple[str, InputColumn]:
         typed, plain = _OF_DOCUMENTS.fullmatch(text), _OF_LABELS.fullmatch(text)
         name = (typed or plain or [""] * 2)[1]
         if name not in inputs:
@@ -202,12 +202,12 @@ class _TrendFile:
         if inputs[name].kind == "documents":
             if typed is None:
                 raise self._header.wrong(line, "INPUT.COLUMN TYPE = PATH, for documents", text)
-            return name, Column(
+            return name, InputColumn(
                 typed[2], needed, type=typed[3], path=self._header.field_path(line, typed[4])
             )
         if plain is None:
             raise self._header.wrong(line, "INPUT.COLUMN = LABEL, LABEL, for labels", text)
-        return name, Column(plain[2], needed, labels=self._header.listed(line, plain[3]))
+        return name, InputColumn(plain[2], needed, labels=self._header.listed(line, plain[3]))
 
     def _panel(self, line: int, text: str) -> Panel:
         match [part.strip() for part in text.split("|")]:

@@ -29,7 +29,7 @@ from lake.query.tables import Table
 from lake.query.texts import resolved
 from lake.query.timeline import kind_of
 from lake.trends.files import Trend
-from lake.trends.needs import Column, Input, Kind
+from lake.trends.needs import Input, InputColumn, Kind
 from lake.trends.rolled import hourly_macro, rollups_of
 
 _MAP = "labels"
@@ -230,7 +230,7 @@ def _names(number: int) -> str:
     return "another name of it" if number == 1 else f"{number} other names of it"
 
 
-def _is_absent(lake: Lake, table: Table, column: Column, looked_at: _Days) -> bool:
+def _is_absent(lake: Lake, table: Table, column: InputColumn, looked_at: _Days) -> bool:
     """Whether no day has the column; of entries of the map whether no row of the days looked at."""
     if column.path:
         return column_of(table, column) is None
@@ -261,7 +261,7 @@ def _kinds(kind: Kind) -> str:
     }.get(kind, "dataset of documents")
 
 
-def column_of(table: Table, column: Column, *, plain: bool = False) -> str | None:
+def column_of(table: Table, column: InputColumn, *, plain: bool = False) -> str | None:
     """SQL of the column's value in a row of the dataset; None where no day has it. `plain`: of
     numbers to be read as text, equal ones are one text (DuckDB's alone).
     """
@@ -301,7 +301,7 @@ def _own_columns(table: Table) -> frozenset[str]:
     return names
 
 
-def _field(table: Table, column: Column, *, plain: bool) -> str | None:
+def _field(table: Table, column: InputColumn, *, plain: bool) -> str | None:
     """Where a sub-document or an array is another type on some days, the column is JSON text over
     ranges with such days: it is read as JSON, which a STRUCT or a LIST can become, too.
     """

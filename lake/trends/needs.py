@@ -25,7 +25,7 @@ _CHOSEN = frozenset({"metric", "level"})  # of these, what a header may name as 
 
 
 @dataclass(frozen=True)
-class Column:
+class InputColumn:
     """A column of an input: of the first of the `labels`, or of documents' field at `path`.
 
     `needed`: without it the lake does not fit; else it is NULL there.
@@ -59,7 +59,7 @@ class Input:
     name: str
     kind: Kind
     metrics: tuple[str, ...] = ()
-    columns: tuple[Column, ...] = ()
+    columns: tuple[InputColumn, ...] = ()
     either: bool = False
 
     @property
@@ -67,7 +67,7 @@ class Input:
         """The kind of datasets that may have it."""
         return "counter" if self.kind == "histogram" else self.kind
 
-    def with_column(self, column: Column) -> Input:
+    def with_column(self, column: InputColumn) -> Input:
         """The same with one more column."""
         return replace(self, columns=(*self.columns, column))
 

@@ -26,14 +26,14 @@ from lake.query.levels import with_level
 from lake.query.numbers import with_numbers_as
 from lake.query.tables import Table
 from lake.trends.fitting import Fit, InputSource, column_of
-from lake.trends.needs import Column, Input
+from lake.trends.needs import Input, InputColumn
 from lake.trends.rolled import hourly_macro, rollups_of
 
 Parameters = dict[str, Any]
 # What identifies a target of Prometheus. No header can name such columns.
 TARGET = (
-    Column("target job", needed=False, labels=("job",)),
-    Column("target instance", needed=False, labels=("instance",)),
+    InputColumn("target job", needed=False, labels=("job",)),
+    InputColumn("target instance", needed=False, labels=("instance",)),
 )
 _PLACE = re.compile(r"\{(\w+)\}")
 _WITH = re.compile(r"with\b(\s+recursive\b)?", re.IGNORECASE)

@@ -13,9 +13,9 @@ Belongs here: deciding and setting limits. Does not: what is of one system only 
 exporting days that are missing.
 """
 
-from lake.ttl.apply import Applied, apply
-from lake.ttl.plan import Plan, make_plans
+from lake.ttl.apply import AppliedLimit, apply
+from lake.ttl.plan import ExpiryPlan, make_plans
 from lake.ttl.silence import Silence, silences
-from lake.ttl.site import Site
+from lake.ttl.site import GuardSite
 
-__all__ = ["Applied", "Plan", "Silence", "Site", "apply", "make_plans", "silences"]
+__all__ = ["AppliedLimit", "ExpiryPlan", "GuardSite", "Silence", "apply", "make_plans", "silences"]

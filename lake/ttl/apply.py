@@ -28,8 +28,8 @@ from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
 from lake.systems.expiry import NEVER_S, ExpiryRule, Index
 from lake.systems.protocol import Expiry, Source
-from lake.ttl.plan import Plan, days_with_rows, make_plans, of_no_day
-from lake.ttl.site import Site
+from lake.ttl.plan import ExpiryPlan, days_with_rows, make_plans, of_no_day
+from lake.ttl.site import GuardSite
 from lake.ttl.terms import terms_of
 from lake.ttl.turn import Turn, turn
 
@@ -41,10 +41,10 @@ State = Literal["unchanged", "done", "abandoned", "failed"]
 
 
 @dataclass(frozen=True)
-class Applied:
+class AppliedLimit:
     """What became of one plan. `limit_s` is in force now; `why` is set unless it is done."""
 
-    plan: Plan
+    plan: ExpiryPlan
     state: State
     limit_s: int | None
     why: str = ""
@@ -61,12 +61,12 @@ class Applied:
 
 
 def apply(
-    site: Site,
+    site: GuardSite,
     datasets: Sequence[Dataset],
     *,
-    show: Callable[[Plan], None],
-    confirm: Callable[[Sequence[Plan]], None],
-) -> Iterator[Applied]:
+    show: Callable[[ExpiryPlan], None],
+    confirm: Callable[[Sequence[ExpiryPlan]], None],
+) -> Iterator[AppliedLimit]:
     """Plans, shows all plans, then acts on those of enabled datasets, first on those that delete
     nothing.
 
@@ -110,8 +110,8 @@ def apply(
 class _Pending:
     """The enabled datasets that a run has not come to, with their plans as far as they are made."""
 
-    def __init__(self, site: Site, datasets: Sequence[Dataset]) -> None:
-        self.plans: dict[str, Plan] = {}
+    def __init__(self, site: GuardSite, datasets: Sequence[Dataset]) -> None:
+        self.plans: dict[str, ExpiryPlan] = {}
         self.datasets = {
             dataset.name: dataset
             for dataset in datasets
@@ -120,7 +120,7 @@ class _Pending:
         self._site = site
         self._left = dict(self.datasets)
 
-    def act(self, mine: Turn, plan: Plan) -> Applied:
+    def act(self, mine: Turn, plan: ExpiryPlan) -> AppliedLimit:
         """The steps of one plan; no longer pending unless they raise."""
         applied = _Act(self._site, mine, self.datasets[plan.dataset], plan).run()
         del self._left[plan.dataset]
@@ -155,7 +155,7 @@ class _Pending:
                 _LOG.warning("%s: the limit can't be raised: %s", name, error)
 
 
-def _without_left(site: Site, dataset: Dataset, plan: Plan) -> Plan:
+def _without_left(site: GuardSite, dataset: Dataset, plan: ExpiryPlan) -> ExpiryPlan:
     """Holds the indexes on what was the time field before: documents expired by them that nothing
     has proven. One that can't be held deletes past the guard. It keeps documents, so it needs no
     entry before it, and no confirmation.
@@ -174,7 +174,7 @@ def _without_left(site: Site, dataset: Dataset, plan: Plan) -> Plan:
     return replace(plan, rule=replace(plan.rule, left=(), others=tuple(others)))
 
 
-def _is_unconfirmed(plan: Plan, mine: Turn) -> bool:
+def _is_unconfirmed(plan: ExpiryPlan, mine: Turn) -> bool:
     record = mine.state.datasets.get(plan.dataset, {})
     same = record.get("identity") in (None, plan.rule.identity)
     confirmed = record.get("confirmed_s") if same else None
@@ -182,7 +182,7 @@ def _is_unconfirmed(plan: Plan, mine: Turn) -> bool:
     return asks and (confirmed is None or (plan.wanted_s or 0) < confirmed)
 
 
-def _forget_lower(plan: Plan, mine: Turn) -> None:
+def _forget_lower(plan: ExpiryPlan, mine: Turn) -> None:
     """A limit that is wanted higher than it was confirmed needs no confirmation, and the lower one
     does from now on: it may have been a mistake.
     """
@@ -191,11 +191,11 @@ def _forget_lower(plan: Plan, mine: Turn) -> None:
         record["confirmed_s"] = max(record["confirmed_s"], plan.wanted_s)
 
 
-def _record(mine: Turn, plan: Plan) -> dict[str, Any]:
+def _record(mine: Turn, plan: ExpiryPlan) -> dict[str, Any]:
     return mine.state.datasets.setdefault(plan.dataset, {})
 
 
-def _settle(site: Site, mine: Turn) -> list[int]:
+def _settle(site: GuardSite, mine: Turn) -> list[int]:
     """Closes the entries that a killed guard left open, by the limit that is in force.
 
     Returns those that stay open: the source does not show the limit.
@@ -225,7 +225,7 @@ def _settle(site: Site, mine: Turn) -> list[int]:
     return unknown
 
 
-def _limit_in_force(site: Site, name: str) -> int | None:
+def _limit_in_force(site: GuardSite, name: str) -> int | None:
     dataset = next((dataset for dataset in site.settings.dataset if dataset.name == name), None)
     expiry = site.expiry_of(dataset.source) if dataset else None
     return expiry.rule(dataset).limit_s if dataset and expiry else None
@@ -234,20 +234,20 @@ def _limit_in_force(site: Site, name: str) -> int | None:
 class _Act:
     """One plan's steps."""
 
-    def __init__(self, site: Site, mine: Turn, dataset: Dataset, plan: Plan) -> None:
+    def __init__(self, site: GuardSite, mine: Turn, dataset: Dataset, plan: ExpiryPlan) -> None:
         self._site = site
         self._turn = mine
         self._dataset = dataset
         self._plan = plan
         self._limit_s = plan.rule.limit_s  # in force
 
-    def run(self) -> Applied:
+    def run(self) -> AppliedLimit:
         plan = self._plan
         record = _record(self._turn, plan)
         if plan.now is not None:
             record["gone_before_ms"] = plan.gone_before_ms
         if not plan.changes:
-            applied = Applied(plan, "unchanged", plan.rule.limit_s)
+            applied = AppliedLimit(plan, "unchanged", plan.rule.limit_s)
         else:
             self._turn.renew()
             applied = self._changed()
@@ -260,7 +260,7 @@ class _Act:
         self._turn.renew()
         return applied
 
-    def _changed(self) -> Applied:
+    def _changed(self) -> AppliedLimit:
         plan = self._plan
         assert plan.target_s is not None  # noqa: S101  it changes
         expiry = self._site.expiry_of(plan.source)
@@ -279,9 +279,9 @@ class _Act:
             why, limit_s = str(error), self._limit_s
             failed = {"state": "failed", "intent": intent.sequence, "limit_s": limit_s}
             self._log(why, failed)
-            return Applied(plan, "failed", limit_s, why)
+            return AppliedLimit(plan, "failed", limit_s, why)
         self._log(reason or why, {"state": state, "intent": intent.sequence, "limit_s": limit_s})
-        return Applied(plan, state, limit_s, reason)
+        return AppliedLimit(plan, state, limit_s, reason)
 
     def _set(self, expiry: Expiry, target_s: int) -> tuple[State, str, int | None]:
         """Sets the limit; one that lowers is counted before and after."""

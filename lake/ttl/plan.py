@@ -26,7 +26,7 @@ from lake.partition.ledger import read_ledger
 from lake.systems.expiry import NEVER_S, ExpiryRule
 from lake.systems.protocol import Expiry
 from lake.ttl.proof import DayProof, Prover
-from lake.ttl.site import Site
+from lake.ttl.site import GuardSite
 from lake.ttl.terms import DAY_S, ExpiryTerms, terms_of
 from lake.ttl.unguarded import guarded_scopes, unguarded
 
@@ -38,7 +38,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Plan:
+class ExpiryPlan:
     """What is to be done for one dataset.
 
     none: its system has no expiry to guard · blocked: no limit can be set · unknown: the source
@@ -129,7 +129,9 @@ class Plan:
 Records = Mapping[str, Mapping[str, Any]]
 
 
-def make_plans(site: Site, datasets: Sequence[Dataset], records: Records) -> Iterator[Plan]:
+def make_plans(
+    site: GuardSite, datasets: Sequence[Dataset], records: Records
+) -> Iterator[ExpiryPlan]:
     """One a dataset, in their order. `records` is what the last guard has remembered (turn).
 
     What a source or the store refuses is a plan that holds.
@@ -150,13 +152,15 @@ def make_plans(site: Site, datasets: Sequence[Dataset], records: Records) -> Ite
 
 @dataclass(frozen=True)
 class _Planning:
-    site: Site
+    site: GuardSite
     dataset: Dataset
     terms: ExpiryTerms
     record: Mapping[str, Any]
 
-    def plan(self, shared: set[str]) -> Plan:
-        plan = Plan(self.dataset.name, self.dataset.source, "unknown", enabled=self.terms.enabled)
+    def plan(self, shared: set[str]) -> ExpiryPlan:
+        plan = ExpiryPlan(
+            self.dataset.name, self.dataset.source, "unknown", enabled=self.terms.enabled
+        )
         expiry = self.site.expiry_of(self.dataset.source)
         if expiry is None:
             return replace(plan, decision="none", why="no expiry to guard")
@@ -196,7 +200,7 @@ class _Planning:
         theirs = tuple(f"index {index.name!r} of another lake's guard" for index in rule.left)
         return replace(rule, left=(), others=(*rule.others, *theirs))
 
-    def _timed(self, plan: Plan, expiry: Expiry) -> tuple[Plan, float]:
+    def _timed(self, plan: ExpiryPlan, expiry: Expiry) -> tuple[ExpiryPlan, float]:
         before = self.site.clock()
         now = expiry.clock()
         after = self.site.clock()
@@ -209,7 +213,7 @@ class _Planning:
         timed = replace(plan, now=now, gone_before_ms=gone_ms, horizon_ms=horizon_ms)
         return timed, skew.total_seconds()
 
-    def _looked(self, plan: Plan, expiry: Expiry) -> Plan:
+    def _looked(self, plan: ExpiryPlan, expiry: Expiry) -> ExpiryPlan:
         """With each day that has rows before the horizon, and the numbers of rows."""
         assert plan.now is not None  # noqa: S101  set by _timed
         prover = Prover(
@@ -251,7 +255,7 @@ class _Planning:
                 f"expire after {self.terms.days} days"
             )
 
-    def _decided(self, plan: Plan, expiry: Expiry) -> Plan:
+    def _decided(self, plan: ExpiryPlan, expiry: Expiry) -> ExpiryPlan:
         """With the limit that lets nothing unproven expire within the margin."""
         assert plan.now is not None  # noqa: S101  set by _timed
         now_ms = to_ms(plan.now)
@@ -287,7 +291,7 @@ class _Planning:
                 low = middle
         return low * _DAY_MS
 
-    def _deletes(self, plan: Plan, expiry: Expiry) -> int:
+    def _deletes(self, plan: ExpiryPlan, expiry: Expiry) -> int:
         """Beyond what the limit in force deletes anyway."""
         assert plan.now is not None  # noqa: S101  set by _timed
         assert plan.target_s is not None  # noqa: S101  decided
@@ -310,7 +314,7 @@ def days_with_rows(expiry: Expiry, dataset: Dataset, before_ms: int) -> Iterator
         from_ms = day.end_ms
 
 
-def _holding(plan: Plan, why: str) -> Plan:
+def _holding(plan: ExpiryPlan, why: str) -> ExpiryPlan:
     """Nothing expires; an index is not made for that."""
     in_force = plan.rule.limit_s
     return replace(
@@ -323,7 +327,7 @@ def of_no_day(rows: int) -> str:
     return f"{counted(rows, 'row')} that {'belongs' if rows == 1 else 'belong'} to no day"
 
 
-def _unproven(plan: Plan) -> str:
+def _unproven(plan: ExpiryPlan) -> str:
     """`3 days unproven, the first is 2026-07-01: missing`."""
     days = [day for day in plan.days if not day.ok]
     reasons = []

@@ -18,7 +18,7 @@ from lake.systems.registry import open_expiring_source, open_expiry
 
 
 @dataclass(frozen=True)
-class Site:
+class GuardSite:
     """What a guard works with. `clock` is this machine's."""
 
     settings: Settings
@@ -29,7 +29,9 @@ class Site:
 
 
 @contextmanager
-def opened(settings: Settings, store: Store, source_of: Callable[[str], Source]) -> Iterator[Site]:
+def opened(
+    settings: Settings, store: Store, source_of: Callable[[str], Source]
+) -> Iterator[GuardSite]:
     """A site whose connections for expiry end with the block; those of sources are the caller's.
 
     A source that reads replicas is not: one of its own reads the server that deletes rows. A row
@@ -49,7 +51,7 @@ def opened(settings: Settings, store: Store, source_of: Callable[[str], Source])
         return sources[name] or source_of(name)
 
     try:
-        yield Site(settings, store, expiring_source_of, expiry_of)
+        yield GuardSite(settings, store, expiring_source_of, expiry_of)
     finally:
         for source in sources.values():
             if source:

@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 
 from lake.base.errors import LakeError
-from lake.ttl.site import Site
+from lake.ttl.site import GuardSite
 from lake.ttl.terms import DAY_S, terms_of
 
 
-def unguarded(site: Site, source: str, scopes: Collection[str] | None = None) -> Iterator[str]:
+def unguarded(site: GuardSite, source: str, scopes: Collection[str] | None = None) -> Iterator[str]:
     """Limits that a guard has made and that none looks after: of a collection that was renamed, of
     a dataset that was disabled or removed. Not those that `[ttl] elsewhere` names. None where the
     source does not show them.
@@ -35,7 +35,7 @@ def unguarded(site: Site, source: str, scopes: Collection[str] | None = None) ->
             )
 
 
-def guarded_scopes(site: Site) -> Counter[str]:
+def guarded_scopes(site: GuardSite) -> Counter[str]:
     """The scopes of enabled datasets, and how many each has."""
     scopes: Counter[str] = Counter()
     for dataset in site.settings.dataset:

@@ -12,7 +12,7 @@ from support.governed_s3 import NAME, REGION, bucket, calls, governed_s3
 
 from lake import audit
 from lake.base.errors import LakeError
-from lake.bucket import Applied, Bucket, SettingFinding, apply, make_plan
+from lake.bucket import AppliedSetting, Bucket, SettingFinding, apply, make_plan
 
 KEY = f"arn:aws:kms:{REGION}:123456789012:key/0a1b"
 WRITES = ("Put", "Create", "Delete")
@@ -30,7 +30,9 @@ def made(s3: Any, **options: Any) -> None:
     s3.create_bucket(Bucket=NAME, CreateBucketConfiguration=place, **options)
 
 
-def applied(chosen: Bucket, to_confirm: list[SettingFinding] | None = None) -> dict[str, Applied]:
+def applied(
+    chosen: Bucket, to_confirm: list[SettingFinding] | None = None
+) -> dict[str, AppliedSetting]:
     to_confirm = [] if to_confirm is None else to_confirm
     done = apply(chosen, show=lambda plan: None, confirm=to_confirm.extend)
     return {change.finding.item: change for change in done}

@@ -19,7 +19,7 @@ from lake.cost.growth import growth_of
 from lake.cost.usage import place_of, read_usage
 from lake.partition.ledger import read_manifest
 from lake.store import open_store
-from lake.store.protocol import Version
+from lake.store.protocol import ObjectVersion
 from lake.store.s3 import S3Store
 
 WRITTEN = date(2026, 9, 9)
@@ -157,13 +157,15 @@ class Endless:
     def __init__(self, number: int) -> None:
         self.number = number
 
-    def versions(self, prefix: str, *, noncurrent: bool = True) -> Iterator[Version]:
+    def versions(self, prefix: str, *, noncurrent: bool = True) -> Iterator[ObjectVersion]:
         for n in range(self.number):
             day = Day(date(2026, 1, 1) + timedelta(days=n % 50))
             at = datetime(2026, 6, 1, tzinfo=UTC)
             year, month, number = str(day).split("-")
             key = f"loki/{year}/{month}/{number}/run/chunk-{n}"
-            yield Version(key, n % 300_000, at, "GLACIER_IR" if n % 3 else "STANDARD", n % 7 > 0)
+            yield ObjectVersion(
+                key, n % 300_000, at, "GLACIER_IR" if n % 3 else "STANDARD", n % 7 > 0
+            )
 
     def unfinished(self, prefix: str) -> tuple[()]:
         return ()

@@ -21,7 +21,7 @@ from support.hand_made import HandMadeLake, hand_made_lake
 
 from lake.base.clock import simulated
 from lake.cli.main import root
-from lake.iceberg.shape import Shape
+from lake.iceberg.shape import ColumnShape
 
 AT = datetime(2026, 7, 1, 2, 3, 4, 567000, tzinfo=UTC)
 MILLIS = pa.timestamp("ms", "UTC")
@@ -127,7 +127,7 @@ def test_times_in_milliseconds_are_reported(
                "o": pa.array([{"key": AT}], pa.struct([("key", MILLIS)]))}  # fmt: skip
     lake.put("events", "2026-07-01", pa.table(columns))
     with monkeypatch.context() as earlier:  # a table from before there were comments
-        earlier.setattr(Shape, "doc", lambda _: None)
+        earlier.setattr(ColumnShape, "doc", lambda _: None)
         assert synced(lake)["monitoring.events"]["milliseconds"] == []
     assert "=, > or >=: monitoring.events (at, s.at, value, o.key); docs" in run(lake).stderr
     table = catalog(lake).load_table("monitoring.events")

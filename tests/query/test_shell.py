@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lake.base.errors import UsageError
-from lake.cli.shell import Session
+from lake.cli.shell import ShellSession
 from lake.cli.shell_prompt import is_complete
 from lake.cli.shell_words import Words
 from lake.cli.sql_text import split
@@ -100,7 +100,7 @@ def test_a_pipe_ends_at_the_first_error(lake, text: str, status: int, error: str
 
 def test_words_of_tables_columns_functions_and_commands(lake) -> None:
     with lake.connect() as session:
-        words = Words(Session(session, str(lake.config), None))
+        words = Words(ShellSession(session, str(lake.config), None))
 
         def completed(text: str, after: str = "") -> list[str]:
             return words.completions(text, after)[1]
@@ -127,7 +127,7 @@ def test_names_that_are_words_of_sql_are_quoted(make_lake, table) -> None:
     lake = make_lake("select", "group")
     lake.put("select", "2026-07-01", table(**{"from": [1], "Order": [2]}))
     with lake.connect() as session:
-        words = Words(Session(session, str(lake.config), None))
+        words = Words(ShellSession(session, str(lake.config), None))
         assert words.completions("FROM sel")[1][:2] == ['"select"', "select_between"]
         assert words.completions('FROM "sel')[1] == ['"select"']
         assert words.completions("SELECT fr", ' FROM "select"')[1][0] == '"from"'

@@ -23,7 +23,12 @@ from lake.systems.mongo.config import MongoDataset
 from lake.systems.mongo.reading.elements import MalformedError
 from lake.systems.mongo.restored import compose_service, next_steps
 from lake.systems.mongo.snapshot.archive import MongoArchive
-from lake.systems.mongo.snapshot.buckets import CompressedError, Shape, buckets, measurements
+from lake.systems.mongo.snapshot.buckets import (
+    CompressedError,
+    TimeSeriesShape,
+    buckets,
+    measurements,
+)
 from lake.systems.mongo.snapshot.crc64 import crc64 as compiled_crc64
 from lake.systems.mongo.snapshot.days import (
     Candidates,
@@ -184,7 +189,7 @@ def rank(value) -> tuple:
 @settings(max_examples=150, deadline=None)
 @given(st.lists(ROWS, max_size=40))
 def test_measurements_become_buckets_and_come_back(rows):
-    shape = Shape.of(SERIES)
+    shape = TimeSeriesShape.of(SERIES)
     documents = raws(rows)
     packed = list(buckets(documents, shape))
     assert packed == list(buckets(documents, shape))  # the same bytes
@@ -219,13 +224,13 @@ def test_measurements_become_buckets_and_come_back(rows):
 
 def test_a_large_series_fills_few_buckets():
     rows = [{"t": DatetimeMS(START + number * 1000), "v": number / 3} for number in range(7200)]
-    packed = list(buckets(raws(rows), Shape.of({"timeField": "t"})))
+    packed = list(buckets(raws(rows), TimeSeriesShape.of({"timeField": "t"})))
     assert len(packed) == 8  # of 1000 measurements; an hour has 3600
     assert all("meta" not in bson.decode(bucket) for bucket in packed)
 
 
 def test_what_is_no_series():
-    shape = Shape.of(SERIES)
+    shape = TimeSeriesShape.of(SERIES)
     with pytest.raises(MalformedError, match="without a date"):
         list(buckets([bson.encode({"t": 5})], shape))
     compressed = {"_id": ObjectId(), "control": {"version": 2}, "data": {"t": Binary(b"x", 7)}}

@@ -15,7 +15,7 @@ from lake.base.day import Day
 from lake.config.settings import Settings
 from lake.partition.layout import rollup_key, rollup_manifest_key
 from lake.process.running import here
-from lake.retention import Plan, RetentionResult, apply, make_plan
+from lake.retention import RetentionPlan, RetentionResult, apply, make_plan
 from lake.snapshots.manifest import SnapshotManifest, StoredObject, snapshot_manifest_key
 from lake.store import Store
 from support.ledger_days import TODAY, ago, export, lake
@@ -52,11 +52,13 @@ class Aged:
         apart = ("audit/", "guard/", "retention/", "holds/")
         return {stat.key for stat in self.store.list("") if not stat.key.startswith(apart)}
 
-    def plan(self) -> Plan:
+    def plan(self) -> RetentionPlan:
         return make_plan(self.settings, self.store, TODAY)
 
     def apply(
-        self, store: Store | None = None, confirm: Callable[[Plan], None] = lambda plan: None
+        self,
+        store: Store | None = None,
+        confirm: Callable[[RetentionPlan], None] = lambda plan: None,
     ) -> RetentionResult:
         return apply(
             self.settings,

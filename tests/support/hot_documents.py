@@ -21,7 +21,7 @@ from lake.cli.main import root
 from lake.config.settings import Settings, load
 from lake.export import Exporter
 from lake.store import Store
-from lake.ttl import Applied, Plan, Site, apply, make_plans
+from lake.ttl import AppliedLimit, ExpiryPlan, GuardSite, apply, make_plans
 from lake.ttl.site import opened
 from lake.ttl.turn import remembered
 
@@ -94,23 +94,23 @@ class Hot:
                 exporter.export(settings.dataset[0], day, **how)
 
     @contextmanager
-    def site(self, **changes: Any) -> Iterator[Site]:
+    def site(self, **changes: Any) -> Iterator[GuardSite]:
         settings = self.settings
         with (
             closing(Exporter(settings)) as exporter,
             opened(settings, exporter.store, exporter.source) as site,
         ):
-            yield Site(**{**site.__dict__, **changes})
+            yield GuardSite(**{**site.__dict__, **changes})
 
-    def plan(self, **changes: Any) -> Plan:
+    def plan(self, **changes: Any) -> ExpiryPlan:
         with self.site(**changes) as site:
             records = remembered(site.store).datasets
             (plan,) = make_plans(site, site.settings.dataset, records)
         return plan
 
-    def apply(self, *, confirm: Any = lambda plans: None, **changes: Any) -> Applied:
+    def apply(self, *, confirm: Any = lambda plans: None, **changes: Any) -> AppliedLimit:
         with self.site(**changes) as site:
-            shown: list[Plan] = []
+            shown: list[ExpiryPlan] = []
             (applied,) = apply(site, site.settings.dataset, show=shown.append, confirm=confirm)
         assert shown == [applied.plan]
         return applied
@@ -126,7 +126,7 @@ class Hot:
         assert len(limits) < 2
         return int(limits[0]) if limits else None
 
-    def states(self, plan: Plan) -> dict[int, str]:
+    def states(self, plan: ExpiryPlan) -> dict[int, str]:
         """By the age of the day."""
         return {day.day.days_until(TODAY): day.state for day in plan.days}
 

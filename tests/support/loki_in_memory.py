@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from lake.http.client import Tally
+from lake.http.client import RequestTally
 from lake.systems.loki.reading.answer import ROWS, Streams
 from lake.systems.loki.reading.api import Page, TooMany, TooWide, check_order
 from lake.systems.loki.reading.limit import Limit
@@ -58,7 +58,7 @@ class FakeLoki:
     in_turn: bool = False
     most_series: int = 12
     streams: Streams = field(default_factory=Streams)
-    tally: Tally = field(default_factory=Tally)
+    tally: RequestTally = field(default_factory=RequestTally)
     limit: Limit = field(default_factory=Limit)
     dialect: Dialect = field(default_factory=Dialect)
 

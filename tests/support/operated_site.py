@@ -33,7 +33,7 @@ from lake.snapshot import take_snapshot
 from lake.store import Store
 from lake.systems.protocol import Expiry
 from lake.systems.registry import daily_systems
-from lake.ttl import Applied
+from lake.ttl import AppliedLimit
 from lake.ttl import apply as apply_ttl
 from lake.ttl.site import opened
 from lake.verified import record
@@ -126,14 +126,14 @@ class Operated(Alerting):
             else:
                 self.succeeded("snapshot")
 
-    def guard(self) -> list[Applied]:
+    def guard(self) -> list[AppliedLimit]:
         with (
             self.exporter() as exporter,
             opened(exporter.settings, exporter.store, exporter.source) as site,
         ):
             ahead = replace(site, expiry_of=lambda name: self._ahead(site.expiry_of(name)))
             datasets = exporter.settings.dataset
-            done: list[Applied] = []
+            done: list[AppliedLimit] = []
             try:
                 done = list(apply_ttl(ahead, datasets, show=lambda _: None, confirm=lambda _: None))
             except LakeError as error:

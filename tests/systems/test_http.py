@@ -12,7 +12,7 @@ import pytest
 
 from lake.base.errors import BadData, Refused, TransientError
 from lake.base.redaction import register_secret
-from lake.http.client import Http, NoSuchPath, Overloaded, Rejected, Tally, TooLarge
+from lake.http.client import Http, NoSuchPath, Overloaded, Rejected, RequestTally, TooLarge
 from lake.systems.prometheus.config import PrometheusSource
 
 
@@ -73,7 +73,7 @@ def test_authentication(client, scripted, tmp_path, monkeypatch, section, userin
 def test_tries_again_until_it_works(client, scripted, reply, pauses, status, caplog):
     answers = [reply(status=status)] * 3 + [reply(b'{"a":1}')]
     scripted.answer = lambda _: answers.pop(0)
-    tally = Tally()
+    tally = RequestTally()
     assert client().get("/x", tally=tally).json() == {"a": 1}
     assert (tally.requests, tally.retries) == (4, 3)
     assert all(0.5 * 2**n / 2 <= pause <= 0.5 * 2**n for n, pause in enumerate(pauses))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lake.base.errors import Refused, TransientError
-from lake.http.client import Http, Tally
+from lake.http.client import Http, RequestTally
 from lake.pace import Pace, Slowing
 from lake.systems.prometheus.config import PrometheusSource
 
@@ -152,7 +152,7 @@ def test_a_server_that_slows_down_is_asked_less_and_the_work_is_told(scripted, r
 
     scripted.answer = answer
     section = PrometheusSource(url=scripted.url, max_parallel=8, slow_down_at="50ms")
-    http, tally = Http(section, "prometheus", probe=("/probe", {})), Tally()
+    http, tally = Http(section, "prometheus", probe=("/probe", {})), RequestTally()
     sent, deadline = 0, time.monotonic() + 30
     with ThreadPoolExecutor(8) as pool:  # a busy machine may be late with its probes
         while (tally.slowing.least_parallel or 8) > 2 and time.monotonic() < deadline:

@@ -17,7 +17,7 @@ from lake.base.errors import Refused, TransientError
 from lake.cli.main import root
 from lake.servers import start
 from lake.systems.mongo.expiry import MongoExpiry
-from lake.ttl import Plan, apply
+from lake.ttl import ExpiryPlan, apply
 
 OLD = days(16, 1)
 
@@ -44,7 +44,7 @@ def test_it_sets_the_wanted_limit_once(exported: Hot) -> None:
 def test_the_first_deletion_is_confirmed_and_no_later_one(exported: Hot) -> None:
     confirmed: list[str] = []
 
-    def refuses(plans: list[Plan]) -> None:
+    def refuses(plans: list[ExpiryPlan]) -> None:
         confirmed.extend(plan.dataset for plan in plans)
         raise Refused("no")
 
@@ -64,7 +64,7 @@ def test_the_first_deletion_is_confirmed_and_no_later_one(exported: Hot) -> None
 def test_a_lower_limit_that_was_restored_since_is_confirmed_no_more(exported: Hot) -> None:
     """`days` was lowered, by somebody confirmed, raised again, and is lowered once more."""
 
-    def refuses(plans: list[Plan]) -> None:
+    def refuses(plans: list[ExpiryPlan]) -> None:
         raise Refused("no")
 
     text = exported.config.read_text()

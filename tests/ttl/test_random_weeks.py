@@ -24,7 +24,7 @@ from support.lakes import EXAMPLES
 from lake.base.day import Day
 from lake.base.errors import Incomplete
 from lake.systems.mongo.expiry import MongoExpiry
-from lake.ttl import Applied
+from lake.ttl import AppliedLimit
 
 FIRST = Day.today().plus(40)
 DAYS, MARGIN, LENGTH = 5, 2, 14
@@ -96,7 +96,7 @@ class World:
     def today(self) -> Day:
         return Day(self.now.date())
 
-    def guard(self) -> Applied:
+    def guard(self) -> AppliedLimit:
         self.known, self.proven = self.source(), self.lake()
         applied = self.place.apply(clock=lambda: self.now)
         self.guarded = self.now

@@ -14,7 +14,7 @@ from lake.base.errors import LakeError, PermanentError, Refused
 from lake.doctor.expiry import check
 from lake.export import Exporter
 from lake.systems.mongo.expiry import MongoExpiry
-from lake.ttl import Applied, apply
+from lake.ttl import AppliedLimit, apply
 from lake.ttl.turn import Turn
 
 OLD = days(16, 1)
@@ -55,7 +55,7 @@ def limits(place: Hot) -> dict[str, int]:
     }
 
 
-def run(place: Hot, confirm: Any = lambda plans: None) -> dict[str, Applied]:
+def run(place: Hot, confirm: Any = lambda plans: None) -> dict[str, AppliedLimit]:
     with place.site() as site:
         done = apply(site, site.settings.dataset, show=lambda plan: None, confirm=confirm)
         return {applied.plan.dataset: applied for applied in done}

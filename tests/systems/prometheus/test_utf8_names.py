@@ -32,7 +32,7 @@ from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.reading import PrometheusReader
 from lake.systems.prometheus.reading.narrowing import Piece, pieces
 from lake.systems.prometheus.reading.plan import whole_day
-from lake.systems.prometheus.reading.questions import Questions
+from lake.systems.prometheus.reading.questions import DayQuestions
 from lake.systems.prometheus.replay.versions import needed_version
 
 DAY = Day.today().plus(-1)
@@ -246,16 +246,16 @@ def test_a_replayed_day_answers_as_the_source(site, lake_of, names):
 
 
 @pytest.fixture
-def questions(site: Site) -> Iterator[Questions]:
+def questions(site: Site) -> Iterator[DayQuestions]:
     dataset = PrometheusDataset(name="t", source="prometheus", query='{__name__=~".+"}', step="1m")
     with closing(Http(PrometheusSource(url=site.url), "prometheus")) as http:
-        yield Questions(http, dataset)
+        yield DayQuestions(http, dataset)
 
 
 class OnlyLabel:
     """A server whose series are told apart by one label alone."""
 
-    def __init__(self, questions: Questions, label: str) -> None:
+    def __init__(self, questions: DayQuestions, label: str) -> None:
         self._questions, self._label = questions, label
 
     def label_names(self, query, window):

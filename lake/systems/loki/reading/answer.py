@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from lake.base.errors import BadData, TransientError
-from lake.http.client import Answer, shortened
+from lake.http.client import HttpAnswer, shortened
 from lake.systems.labels import labels_id
 
 METADATA = pa.map_(pa.string(), pa.string())
@@ -86,13 +86,13 @@ class Streams:
             return dict(sorted(self._labels.items()))
 
 
-def data_of(answer: Answer, result_type: str) -> list[Any]:
+def data_of(answer: HttpAnswer, result_type: str) -> list[Any]:
     """The result of a query's answer. Raises TransientError (cut off, partial) and BadData."""
     result: list[Any] = _data(answer, result_type)["result"]
     return result
 
 
-def _data(answer: Answer, result_type: str) -> dict[str, Any]:
+def _data(answer: HttpAnswer, result_type: str) -> dict[str, Any]:
     try:
         # A metadata value may hold bytes that are no UTF-8; lines come with them replaced.
         body = json.loads(answer.content.decode("utf-8", "replace"))
@@ -130,7 +130,7 @@ def _partial_marks(body: Mapping[str, Any]) -> list[str]:
     return marks
 
 
-def rows_of(answer: Answer, streams: Streams) -> pa.Table:
+def rows_of(answer: HttpAnswer, streams: Streams) -> pa.Table:
     """One row a line, with the schema `ROWS`; a stream's lines in the answer's order.
 
     Raises Mixed, TransientError (cut off, or partial) and BadData.
@@ -148,12 +148,12 @@ def rows_of(answer: Answer, streams: Streams) -> pa.Table:
     return _rows(answer, lambda: _table(data["result"], streams))
 
 
-def categorizes(answer: Answer) -> bool:
+def categorizes(answer: HttpAnswer) -> bool:
     """Whether the answer declares that it lists labels and metadata apart; it may have no lines."""
     return answer.content.startswith(_HEAD)
 
 
-def mixed_rows(answer: Answer, resolve: Resolve, *, metadata: bool) -> pa.Table:
+def mixed_rows(answer: HttpAnswer, resolve: Resolve, *, metadata: bool) -> pa.Table:
     """The same for answers that mix labels and metadata.
 
     `metadata`: whether a line without any has an empty map, not NULL.
@@ -163,7 +163,7 @@ def mixed_rows(answer: Answer, resolve: Resolve, *, metadata: bool) -> pa.Table:
     return _rows(answer, lambda: _mixed_table(result, resolve, metadata=metadata))
 
 
-def _rows(answer: Answer, made: Callable[[], pa.Table]) -> pa.Table:
+def _rows(answer: HttpAnswer, made: Callable[[], pa.Table]) -> pa.Table:
     try:
         return made()
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -290,5 +290,5 @@ def _metadata(categories: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str
     return iter(sorted(entries.items()))
 
 
-def _odd(answer: Answer, what: str, **parts: Any) -> BadData:
+def _odd(answer: HttpAnswer, what: str, **parts: Any) -> BadData:
     return BadData(what, where=answer.url, **parts)

@@ -22,7 +22,7 @@ from typing import Any
 import pyarrow as pa
 
 from lake.base.errors import BadData, LakeError, PermanentError, Refused, TransientError
-from lake.http.client import Answer, Http, Overloaded, Rejected, Tally, TooLarge
+from lake.http.client import Http, HttpAnswer, Overloaded, Rejected, RequestTally, TooLarge
 from lake.systems.loki.reading.answer import (
     Mixed,
     Resolve,
@@ -115,7 +115,7 @@ class Api:
         self.limit = limit
         self.dialect = dialect or Dialect()
         self.streams = Streams()
-        self.tally = Tally()
+        self.tally = RequestTally()
 
     def page(self, selector: Selector, start_ns: int, end_ns: int, limit: int) -> Page:
         """The first lines of [start, end), all that share a time in one stream in their order.
@@ -151,7 +151,7 @@ class Api:
         """The same for answers that mix labels and metadata: `resolve` separates them."""
         return _ResolvingApi(self, resolve)
 
-    def _rows(self, answer: Answer) -> pa.Table:
+    def _rows(self, answer: HttpAnswer) -> pa.Table:
         try:
             rows = rows_of(answer, self.streams)
         except Mixed:
@@ -249,7 +249,7 @@ class Api:
         limits = body.get("limits")
         return limits if isinstance(limits, dict) else {}
 
-    def _metric(self, name: str, params: dict[str, str], *, smallest: bool = False) -> Answer:
+    def _metric(self, name: str, params: dict[str, str], *, smallest: bool = False) -> HttpAnswer:
         try:
             return self._ask(name, params, _FRESH, smallest=smallest)
         except Rejected as error:
@@ -262,7 +262,7 @@ class Api:
         headers: Mapping[str, str],
         *,
         smallest: bool = False,
-    ) -> Answer:
+    ) -> HttpAnswer:
         with _translated():
             return self._send(name, params, headers, smallest=smallest)
 
@@ -274,7 +274,7 @@ class Api:
         *,
         smallest: bool = False,
         max_bytes: int = _PAGE_BYTES,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """Retries failures that a retry can fix, but not those that a smaller request fixes."""
         path = f"/loki/api/v1/{name}"
         long = sum(map(len, params.values())) > _LONG_QUERY
@@ -305,7 +305,7 @@ class _ResolvingApi(Api):
         self.streams, self.tally = api.streams, api.tally
         self._resolve = resolve
 
-    def _rows(self, answer: Answer) -> pa.Table:
+    def _rows(self, answer: HttpAnswer) -> pa.Table:
         metadata = self.dialect.version.knows_metadata
         return mixed_rows(answer, self._resolve, metadata=metadata)
 
@@ -359,7 +359,7 @@ def check_order(page: Page, start_ns: int, parts_ns: int) -> None:
                 raise Unordered(parts_ns)
 
 
-def _check(answer: Answer, rows: pa.Table, start_ns: int, end_ns: int, limit: int) -> None:
+def _check(answer: HttpAnswer, rows: pa.Table, start_ns: int, end_ns: int, limit: int) -> None:
     """Paging relies on this."""
     times = rows["ts_ns"].to_numpy()
     if rows.num_rows > limit or (

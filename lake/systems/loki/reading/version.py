@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from lake.base.errors import LakeError
-from lake.http.client import Http, Tally
+from lake.http.client import Http, RequestTally
 
 _LOG = logging.getLogger(__name__)
 _BUILD_INFO = "/loki/api/v1/status/buildinfo"
@@ -98,7 +98,7 @@ class Version:
         return f"Loki {self.reported}"
 
 
-def reported_version(http: Http, tally: Tally | None = None) -> Version:
+def reported_version(http: Http, tally: RequestTally | None = None) -> Version:
     """What the server reports about itself. Raises what lake.http raises but refusals."""
     try:
         body = http.get(_BUILD_INFO, attempts=2, tally=tally).json()

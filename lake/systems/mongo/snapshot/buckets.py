@@ -39,7 +39,7 @@ class CompressedError(ValueError):
 
 
 @dataclass(frozen=True)
-class Shape:
+class TimeSeriesShape:
     """A collection's time-series options."""
 
     time_field: bytes
@@ -48,7 +48,7 @@ class Shape:
     span_s: int
 
     @classmethod
-    def of(cls, options: Mapping[str, Any]) -> Shape:
+    def of(cls, options: Mapping[str, Any]) -> TimeSeriesShape:
         """From the `timeseries` options of the collection."""
         rounding, span = _GRANULARITY.get(
             str(options.get("granularity", "seconds")), _GRANULARITY["seconds"]
@@ -61,7 +61,7 @@ class Shape:
         )
 
 
-def buckets(documents: Iterable[bytes], shape: Shape) -> Iterator[bytes]:
+def buckets(documents: Iterable[bytes], shape: TimeSeriesShape) -> Iterator[bytes]:
     """The measurements' buckets; the same measurements give the same bytes.
 
     Raises MalformedError: no BSON, or no date in the time field.
@@ -84,7 +84,7 @@ def buckets(documents: Iterable[bytes], shape: Shape) -> Iterator[bytes]:
         yield bucket.document()
 
 
-def measurements(bucket: bytes, shape: Shape) -> Iterator[bytes]:
+def measurements(bucket: bytes, shape: TimeSeriesShape) -> Iterator[bytes]:
     """The measurements of a bucket. Raises CompressedError, MalformedError."""
     fields = {name: (tag, begin, end) for tag, name, begin, end in elements(bucket, 0)}
     try:
@@ -108,7 +108,7 @@ def measurements(bucket: bytes, shape: Shape) -> Iterator[bytes]:
         yield _document(parts)
 
 
-def _parts(document: bytes, shape: Shape) -> tuple[int, Value | None, dict[bytes, Value]]:
+def _parts(document: bytes, shape: TimeSeriesShape) -> tuple[int, Value | None, dict[bytes, Value]]:
     meta = None
     fields: dict[bytes, Value] = {}
     for tag, name, begin, end in elements(document, 0):
@@ -156,7 +156,7 @@ class _Column:
 
 @dataclass
 class _Bucket:
-    shape: Shape
+    shape: TimeSeriesShape
     meta: Value | None
     first_ms: int
     number: int

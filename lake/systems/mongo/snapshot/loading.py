@@ -17,7 +17,7 @@ from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 from lake.base.errors import BadData, Incomplete
 from lake.systems.mongo.reading.elements import MalformedError, elements
 from lake.systems.mongo.snapshot.archive import BUCKETS, plain_name
-from lake.systems.mongo.snapshot.buckets import CompressedError, Shape, measurements
+from lake.systems.mongo.snapshot.buckets import CompressedError, TimeSeriesShape, measurements
 
 NEVER_S = 2147483647  # a TTL index that removes nothing
 _BATCH_BYTES = 8 << 20
@@ -45,9 +45,9 @@ class _Collection:
     keeps_buckets: bool = False  # the server, in a collection of their own
 
     @property
-    def shape(self) -> Shape | None:
+    def shape(self) -> TimeSeriesShape | None:
         series = self.options.get("timeseries")
-        return Shape.of(series) if series else None
+        return TimeSeriesShape.of(series) if series else None
 
 
 class DumpLoader:
@@ -109,7 +109,7 @@ class DumpLoader:
             ) from error
 
     def _add_series(
-        self, collection: _Collection, shape: Shape, documents: Iterable[bytes]
+        self, collection: _Collection, shape: TimeSeriesShape, documents: Iterable[bytes]
     ) -> None:
         """Measurements are inserted as such, so that any server files them as it likes.
 

@@ -33,7 +33,7 @@ from lake.systems.mongo.config import MongoSource
 from lake.systems.mongo.reading.connection import Client, explained
 from lake.systems.mongo.reading.elements import MalformedError, document_starts
 from lake.systems.mongo.snapshot.archive import BUCKETS
-from lake.systems.mongo.snapshot.buckets import Shape, buckets
+from lake.systems.mongo.snapshot.buckets import TimeSeriesShape, buckets
 from lake.systems.mongo.snapshot.metadata import PLAIN, dumps
 from lake.systems.mongo.snapshot.mongodump import file_name
 
@@ -159,7 +159,7 @@ class NativeDump:
         """A time-series collection as its buckets. The number of measurements."""
         counting = _Counting(self._read(job))
         cut = _Cutter()
-        packed = buckets(counting, Shape.of(job.listing["options"]["timeseries"]))
+        packed = buckets(counting, TimeSeriesShape.of(job.listing["options"]["timeseries"]))
         with closing(counting.batches), self._into.members(path) as add:
             while bucket := self._checked(job, partial(next, packed, b"")):
                 cut.take(bucket)

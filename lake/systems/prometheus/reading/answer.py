@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from lake.base.errors import BadData
-from lake.http.client import Answer, shortened
+from lake.http.client import HttpAnswer, shortened
 from lake.systems.prometheus.reading.plan import Window
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Matrix:
     histograms: pa.Array | None = None
 
 
-def matrix(answer: Answer, window: Window, *, clip: bool = False) -> Matrix:
+def matrix(answer: HttpAnswer, window: Window, *, clip: bool = False) -> Matrix:
     """All of an answer; `clip` passes over samples from before the window.
 
     Times are exact to the ms, values are the doubles that are written, with infinities

@@ -13,7 +13,7 @@ from typing import Any
 
 from lake.base.clock import utc_now
 from lake.base.errors import BadData, Refused, TransientError
-from lake.http.client import Answer, Http, Params, Rejected, Tally, shortened
+from lake.http.client import Http, HttpAnswer, Params, Rejected, RequestTally, shortened
 from lake.systems.prometheus.config import PrometheusDataset
 from lake.systems.prometheus.reading import stores
 from lake.systems.prometheus.reading.plan import Window
@@ -47,12 +47,12 @@ class Api:
         self._http = http
         self._dataset = dataset
         self._min_stores = min_stores
-        self.tally = Tally()
+        self.tally = RequestTally()
         self.remarks: set[str] = set()
         self.stores = 0
         """Number of Thanos' stores at the last request."""
 
-    def matrix(self, query: str, window: Window, **options: Any) -> Answer:
+    def matrix(self, query: str, window: Window, **options: Any) -> HttpAnswer:
         """The body of `query_range`; its envelope is not checked yet."""
         params = {
             "query": query,
@@ -72,7 +72,7 @@ class Api:
             **options,
         )
 
-    def instant(self, query: str, at_ms: int, **options: Any) -> Answer:
+    def instant(self, query: str, at_ms: int, **options: Any) -> HttpAnswer:
         """The body of `query`; its envelope is not checked yet."""
         return self._ask(
             "/api/v1/query",
@@ -82,7 +82,7 @@ class Api:
             **options,
         )
 
-    def range_vector(self, selector: str, window: Window, **options: Any) -> Answer:
+    def range_vector(self, selector: str, window: Window, **options: Any) -> HttpAnswer:
         """The stored samples at the window's ms, and up to version 2 also at the ms before it.
 
         Ranges hold their first ms up to version 2 and leave it out from version 3 on.
@@ -174,11 +174,11 @@ class Api:
             self.remarks.update(warnings)
         return envelope
 
-    def sum_of(self, answer: Answer) -> int:
+    def sum_of(self, answer: HttpAnswer) -> int:
         """Of a vector of whole numbers."""
         return sum(int(float(sample["value"][1])) for sample in self.result_of(answer, "vector"))
 
-    def result_of(self, answer: Answer, kind: str) -> list[dict[str, Any]]:
+    def result_of(self, answer: HttpAnswer, kind: str) -> list[dict[str, Any]]:
         """The series or samples of a matrix or vector. Raises what `checked` raises."""
         data = self.checked(answer.json())["data"]
         if not isinstance(data, dict) or data.get("resultType") != kind:
@@ -191,10 +191,10 @@ class Api:
         result: list[dict[str, Any]] = data["result"]
         return result
 
-    def _ask(self, path: str, params: Params, *, form: bool = False, **options: Any) -> Answer:
+    def _ask(self, path: str, params: Params, *, form: bool = False, **options: Any) -> HttpAnswer:
         ask = self._http.post if form else self._http.get
         # Answers that were cut short within their framing are no JSON: requested again.
-        options.setdefault("check", Answer.json)
+        options.setdefault("check", HttpAnswer.json)
         try:
             return ask(path, params, headers=_FRESH, tally=self.tally, **options)
         except Rejected as error:

@@ -20,12 +20,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from lake.http.client import Answer
+from lake.http.client import HttpAnswer
 from lake.systems.prometheus.reading import plan, promql
 from lake.systems.prometheus.reading.answer import Matrix, matrix
 from lake.systems.prometheus.reading.blocks import Block, SampleTable, label_columns
 from lake.systems.prometheus.reading.narrowing import Piece, pieces
-from lake.systems.prometheus.reading.questions import Questions
+from lake.systems.prometheus.reading.questions import DayQuestions
 from lake.systems.prometheus.reading.ruled import RuledLabels
 from lake.systems.prometheus.reading.runs import Room, Runs
 
@@ -50,7 +50,7 @@ class PromqlDay:
 
     def __init__(
         self,
-        questions: Questions,
+        questions: DayQuestions,
         query: str,
         day: plan.Window,
         scratch: Path,
@@ -164,7 +164,7 @@ class PromqlDay:
         ask = self._questions.api.range_vector if self._raw else self._questions.api.matrix
         results: list[Matrix] = []
 
-        def parse(answer: Answer) -> None:
+        def parse(answer: HttpAnswer) -> None:
             """Within the attempt: an answer that was cut short is requested again."""
             results[:] = [matrix(answer, window, clip=self._raw)]
 

@@ -38,7 +38,7 @@ _TERMS = 20  # of a sum over metrics
 Result = TypeVar("Result")
 
 
-class Questions:
+class DayQuestions:
     """One dataset's questions."""
 
     def __init__(self, http: Http, dataset: PrometheusDataset, min_stores: int = 0) -> None:

@@ -26,7 +26,7 @@ from lake.systems.prometheus.reading import plan
 from lake.systems.prometheus.reading.api import Api
 from lake.systems.prometheus.reading.blocks import ENCODINGS, SORTED_BY
 from lake.systems.prometheus.reading.promql_day import PromqlDay
-from lake.systems.prometheus.reading.questions import Questions
+from lake.systems.prometheus.reading.questions import DayQuestions
 from lake.systems.prometheus.reading.ruled import RuledLabels
 from lake.systems.prometheus.reading.server import server_details
 from lake.systems.source import Count
@@ -62,7 +62,7 @@ class PrometheusReader:
         dataset = _checked(dataset)
         rules = dataset.rules()
         ruled = RuledLabels(rules, f"{dataset.name} {day}") if rules else None
-        questions = Questions(self._http, dataset, self._min_stores)
+        questions = DayQuestions(self._http, dataset, self._min_stores)
         questions.api.check_stores(day.start_ms, day.end_ms)
         server = self._built()
         why_not: dict[str, str] = {}
@@ -103,7 +103,7 @@ class PrometheusReader:
     def count(self, dataset: Dataset, day: Day) -> Count:
         """PromQL's own count of each step, added up: neither shards nor our parser."""
         dataset = _checked(dataset)
-        questions = Questions(self._http, dataset, self._min_stores)
+        questions = DayQuestions(self._http, dataset, self._min_stores)
         window = self._window(dataset, day)
         if dataset.mode == "raw":
             from lake.systems.prometheus.reading import remote_read  # noqa: PLC0415  as below
@@ -158,7 +158,7 @@ class PrometheusReader:
 
     def _by_remote_read(
         self,
-        questions: Questions,
+        questions: DayQuestions,
         dataset: PrometheusDataset,
         day: Day,
         scratch: Path,

@@ -34,7 +34,7 @@ from lake.snapshots.taken import Taken
 from lake.snapshots.whole_days import days_of_blocks, kept_from_ms
 from lake.systems.prometheus.config import PrometheusDataset, PrometheusSource
 from lake.systems.prometheus.reading.plan import whole_day
-from lake.systems.prometheus.reading.questions import Questions
+from lake.systems.prometheus.reading.questions import DayQuestions
 
 _LOG = logging.getLogger(__name__)
 _NOTE, _BEFORE = "server_directory", "snapshots_before"
@@ -250,7 +250,7 @@ def day_samples(http: Http, day: Day) -> int:
 
     Repeated on a restored server, and cheap: it needs no compiled code.
     """
-    return Questions(http, ALL_SERIES).stored(whole_day(day, 1))
+    return DayQuestions(http, ALL_SERIES).stored(whole_day(day, 1))
 
 
 def _window(blocks: list[dict[str, Any]]) -> dict[str, str | None]:

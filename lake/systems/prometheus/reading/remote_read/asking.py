@@ -13,7 +13,7 @@ from typing import Any
 
 from lake.base.day import Day
 from lake.base.errors import BadData, ConfigError, Refused
-from lake.http.client import Answer, Http, NoSuchPath, Overloaded, Rejected, TooLarge
+from lake.http.client import Http, HttpAnswer, NoSuchPath, Overloaded, Rejected, TooLarge
 from lake.systems.labels import metric_bucket
 from lake.systems.prometheus.config import PrometheusDataset
 from lake.systems.prometheus.reading.api import Api
@@ -118,7 +118,7 @@ class RemoteRead:
         end_ms: int,
         spooler: Spooler,
         **options: Any,
-    ) -> Answer:
+    ) -> HttpAnswer:
         body = read_request(conditions, start_ms, end_ms, streamed=self.streamed)
         tally = self._api.tally
         return self._http.request(

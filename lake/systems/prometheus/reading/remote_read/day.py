@@ -25,7 +25,7 @@ from lake.systems.prometheus.config import PrometheusDataset
 from lake.systems.prometheus.reading.blocks import SampleTable, label_columns
 from lake.systems.prometheus.reading.plan import Window
 from lake.systems.prometheus.reading.promql import exactly
-from lake.systems.prometheus.reading.questions import Questions
+from lake.systems.prometheus.reading.questions import DayQuestions
 from lake.systems.prometheus.reading.remote_read.asking import RemoteRead
 from lake.systems.prometheus.reading.remote_read.reading import STALE, Decide, Reading
 from lake.systems.prometheus.reading.ruled import RuledLabels
@@ -37,7 +37,7 @@ HOW = {True: "remote read, chunks", False: "remote read, samples (-0 comes as 0)
 
 def table_stream(
     http: Http,
-    questions: Questions,
+    questions: DayQuestions,
     dataset: PrometheusDataset,
     day: Day,
     scratch: Path,
@@ -71,7 +71,7 @@ def table_stream(
     )
 
 
-def stale_markers(http: Http, questions: Questions, dataset: PrometheusDataset, day: Day) -> int:
+def stale_markers(http: Http, questions: DayQuestions, dataset: PrometheusDataset, day: Day) -> int:
     """Number of the day's stale markers, which PromQL does not return. Raises Unavailable."""
     remote = RemoteRead.open(http, questions.api, dataset, day)
     with scratch_directory() as scratch:
@@ -83,7 +83,7 @@ def stale_markers(http: Http, questions: Questions, dataset: PrometheusDataset, 
 
 def _read(
     remote: RemoteRead,
-    questions: Questions,
+    questions: DayQuestions,
     day: Day,
     scratch: Path,
     ruled: RuledLabels | None = None,
@@ -117,7 +117,7 @@ def _batches(
     details["stale_markers"] = reading.stale
 
 
-def _decider(questions: Questions) -> Decide:
+def _decider(questions: DayQuestions) -> Decide:
     """Asks the server's query API which of several values it has for a time."""
 
     def decide(
