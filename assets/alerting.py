@@ -1,7 +1,7 @@
 """Failures of Dagster's runs, and what the ledger shows, to the channels of `[alerts]`.
 
 Belongs here: which failures are open, and which of them have succeeded since, as Dagster has it.
-Does not: what a run failed by (failed_runs), what makes one cause, messages, channels
+Does not: why a run failed (failed_runs), what makes one cause, messages, channels
 (lake.alerts).
 
 One sensor for everything, with its state in the cursor: a sensor of Dagster's for failed runs is

@@ -73,7 +73,7 @@ def _rows(manifest: Manifest | None) -> Verdict:
 
 
 def check_specs(asset: str, partitions: dg.PartitionsDefinition[str]) -> list[dg.AssetCheckSpec]:
-    """The checks that an asset declares, one result a partition."""
+    """The checks that an asset declares, one result per partition."""
     return [
         dg.AssetCheckSpec(name, asset=asset, description=description, partitions_def=partitions)
         for name, description in _DESCRIPTIONS.items()

@@ -44,7 +44,7 @@ from lake.systems.registry import backed_up_systems
 def build(settings: Settings, lake: LakeResource | None = None) -> dg.Definitions:
     """Assets of the datasets, the snapshots and the rehearsal, their jobs and schedules.
 
-    Asks nothing of any server.
+    Sends no request to a server.
     """
     checks: list[dg.AssetChecksDefinition] = []
     exports = bool(settings.dataset)

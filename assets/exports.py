@@ -72,7 +72,7 @@ def partitions_of(settings: Settings) -> dg.DailyPartitionsDefinition:
 
 
 def export_asset(settings: Settings, dataset: Dataset) -> dg.AssetsDefinition:
-    """The asset of a dataset, one partition a UTC day."""
+    """The asset of a dataset, one partition per UTC day."""
     partitions = partitions_of(settings)
     rolled_up = has_rollup(settings, dataset)
     checks = check_specs(asset_name(dataset.name), partitions)

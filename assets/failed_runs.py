@@ -1,4 +1,4 @@
-"""What Dagster's runs of the lake's assets failed by.
+"""Why Dagster's runs of the lake's assets failed.
 
 Belongs here: from a failed run's events to records of causes and days. Does not: which of them are
 open, sending (alerting).
@@ -64,7 +64,7 @@ def failures_of(
     run: dg.DagsterRun,
     ended: float,
 ) -> Iterator[dict[str, Any]]:
-    """One record a cause, with its days, or an empty one where the subject has none."""
+    """One record per cause, with its days, or an empty one where the subject has none."""
     failed = False
     for entry in instance.all_logs(run.run_id, dg.DagsterEventType.STEP_FAILURE):
         event = entry.dagster_event

@@ -1,4 +1,4 @@
-"""Runs that nothing runs any more.
+"""Runs whose process has ended without a trace.
 
 Belongs here: what Dagster's own launcher for code servers does not look for. Does not: starting and
 ending runs, which are that launcher's.

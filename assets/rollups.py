@@ -62,7 +62,7 @@ def rollup_spec(settings: Settings, dataset: Dataset) -> dg.AssetSpec:
 
 
 def rollup_check(dataset: Dataset, partitions: dg.PartitionsDefinition[str]) -> dg.AssetCheckSpec:
-    """The check that the asset declares, one result a partition."""
+    """The check that the asset declares, one result per partition."""
     return dg.AssetCheckSpec(
         MATCHES_TABLE,
         asset=rollup_asset_key(dataset),

@@ -51,7 +51,7 @@ class Entry:
     proof: dict[str, Any] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
-        """UTF-8 JSON, readable by people."""
+        """Human-readable UTF-8 JSON."""
         return (json.dumps(self.__dict__, indent=1, ensure_ascii=False) + "\n").encode()
 
 

@@ -75,7 +75,7 @@ def missing_days(
     settings: Settings, store: Store, datasets: Sequence[Dataset], today: Day
 ) -> list[tuple[Dataset, Day]]:
     """The expected days of each of the datasets that have no manifest and that the source keeps
-    whole as of `today`, oldest first. One listing a dataset; raises what the store raises, and
+    whole as of `today`, oldest first. One listing per dataset; raises what the store raises, and
     UsageError where no day is expected yet.
     """
     held = {dataset.name: listed_days(store, dataset.name) for dataset in settings.dataset}

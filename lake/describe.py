@@ -1,4 +1,4 @@
-"""What a dataset's columns hold: types, how many days and rows have them, what they leave out.
+"""A dataset's columns: types, how many days and rows have them, what they leave out.
 
 Belongs here: putting it together from manifests and Parquet statistics. Does not: printing.
 

@@ -65,7 +65,7 @@ class Erasure:
         return f"{ERASURES}{self.dataset}/{self.id}{_DONE}"
 
     def to_bytes(self) -> bytes:
-        """UTF-8 JSON, readable by people."""
+        """Human-readable UTF-8 JSON."""
         return (json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n").encode()
 
 
@@ -80,7 +80,7 @@ class ErasureEnd:
     kept: dict[str, str] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
-        """UTF-8 JSON, readable by people."""
+        """Human-readable UTF-8 JSON."""
         return (json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n").encode()
 
 

@@ -57,7 +57,7 @@ if TYPE_CHECKING:  # a run that finds all days complete needs no Arrow: it is do
 _LOG = logging.getLogger(__name__)
 RESTORED = "erased day exported"  # in the audit log
 _TRIES = 3  # reads of one day before a difference between rows and count is believed
-_RACES = 3  # exports of one day before other runs' being faster is an error
+_RACES = 3  # exports of one day before a replacement by other runs is an error
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Exporter:
         self._stopping = Event()
 
     def source(self, name: str) -> Source:
-        """One source a name, opened at its first use. Raises Stopped after `stop`."""
+        """One source per name, opened at its first use. Raises Stopped after `stop`."""
         with self._lock:
             if self._stopping.is_set():
                 raise Stopped(remedy="run it again")

@@ -1,7 +1,7 @@
 """How far each dataset is from losing a row that the lake does not hold.
 
 Belongs here: the first unproven day, and when its source deletes its first row. Does not: what a
-source keeps (hot), the state of a day (status), who hears of it (metrics, alerts).
+source keeps (hot), the state of a day (status), reporting it (metrics, alerts).
 """
 
 from __future__ import annotations

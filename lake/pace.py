@@ -3,7 +3,7 @@
 Belongs here: when the next request may go out. Does not: the requests themselves.
 
 While requests run, a probe (the smallest request that the source answers) is sent beside
-them, again and again: what it takes is what another client has to wait. When it takes
+them, again and again: its duration is what another client has to wait. When it takes
 longer than the limit, first fewer requests run at a time, then each request is followed by
 a rest in proportion to what it took; when the probe is quick again, that is taken back
 slowly.

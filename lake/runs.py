@@ -77,8 +77,9 @@ def export_many(
     """Exports the partitions, `jobs` at once; yields results as they come. What may still grow is
     decided as of `today`, by default the current day when the run begins.
 
-    What is there and needs no recount is known from a listing, and comes first. Whoever
-    stops listening (Ctrl-C, too) stops the exports that are running."""
+    Days that are in the lake and need no re-count are known from a listing, and come first.
+    Closing the generator (Ctrl-C, too) stops the exports that are running.
+    """
     today = today or Day.today()
     complete = {} if force else _complete(exporter, partitions, today)
     for (name, day), manifest in complete.items():

@@ -47,7 +47,7 @@ _UNFINISHED_AFTER_S = 86_400  # objects without a manifest may belong to a run u
 
 @dataclass(frozen=True)
 class SnapshotOutcome:
-    """A snapshot taken: what travelled and what was stored already, in bytes. Wall seconds."""
+    """A snapshot taken: the bytes that were uploaded, and the wall seconds that it took."""
 
     manifest: SnapshotManifest
     sent_bytes: int

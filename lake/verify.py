@@ -202,7 +202,7 @@ def _with_rollup(
     stored_rollup: RollupManifest | BadData | None,
     finding: Finding,
 ) -> Finding:
-    """The finding, and what of the day's rollup is not its table's."""
+    """The finding, with the problems of the day's rollup."""
     rollup = rollup_of(settings, partition.dataset)
     if rollup is None or not isinstance(partition.manifest, Manifest):
         return finding

@@ -6,8 +6,8 @@ webhook, mail, alertmanager, heartbeat   one each
 posting       HTTP requests whose errors show no secret
 secrets       secrets from their files
 notifications  which alerts are open, and which channel has been notified
-failures      failed partitions, one alert a cause
-causes        one alert a cause, of failures and of what the ledger shows together
+failures      failed partitions, one alert per cause
+causes        one alert per cause, of failures and of what the ledger shows together
 conditions    what the ledger alone shows: lag against `[hot]`, damaged days, guards that are silent
 testing       a test message to each channel
 cycle         whether the day's work is done

@@ -1,4 +1,4 @@
-"""What is firing: one alert a cause, from failures and from what the ledger shows together.
+"""What is firing: one alert per cause, from failures and from what the ledger shows together.
 
 Belongs here: which failures and which of the ledger's alerts are consequences of others, in either
 order. Does not: the text of an alert (failures, conditions), who was notified (notifications).
@@ -38,7 +38,7 @@ _OF_DAYS = {"damaged": DAMAGED, "differs": DIFFERS}
 def firing(
     failures: Iterable[Failure], ledger: Iterable[Alert], is_open: Iterable[Alert] = ()
 ) -> list[Alert]:
-    """One alert a cause, the oldest first. `is_open`: those that are open already."""
+    """One alert per cause, the oldest first. `is_open`: those that are open already."""
     failures, ledger = list(failures), list(ledger)
     opened = {alert.key for alert in is_open}
     causes = [

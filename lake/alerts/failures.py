@@ -1,4 +1,4 @@
-"""Failed partitions, snapshots and runs as alerts: one a cause, not one a partition.
+"""Failed partitions, snapshots and runs as alerts: one per cause, not one per partition.
 
 Belongs here: what makes two failures one cause, its text. Does not: noticing them, which of them
 are consequences of others (causes).
@@ -65,7 +65,7 @@ class Failure:
     """One thing that failed: a dataset's day, a system's snapshot, a dataset's guard, a rehearsal.
 
     `at` is when it first failed. `subject` is the dataset or the system, `source` its system or
-    LAKE (see `place_of`), `day` empty where there is none. `text` is the error as people read it;
+    LAKE (see `place_of`), `day` empty where there is none. `text` is the error message;
     its first line is the summary, the others are details. `critical`: whatever the operation.
     `explained`: see `explained_by`.
     """
@@ -170,7 +170,7 @@ def labels_of_records() -> dict[str, str]:
 def alerts_of(
     failures: Iterable[Failure], expiring: Mapping[tuple[str, str], Sequence[Alert]] | None = None
 ) -> list[Alert]:
-    """One a cause, the oldest first. `expiring` are alerts about rows that go because of a cause:
+    """One per cause, the oldest first. `expiring` are alerts about rows that go because of a cause:
     its own alert has their texts.
     """
     causes: dict[tuple[str, str], list[Failure]] = {}

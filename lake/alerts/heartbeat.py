@@ -1,4 +1,4 @@
-"""A dead-man switch: a URL whose owner raises an alarm when it is not requested any more.
+"""A dead-man switch: a URL whose service raises an alarm when requests stop.
 
 Belongs here: the request. Does not: when it is due (cycle).
 """
@@ -21,7 +21,7 @@ def ping(settings: Settings) -> bool:
 
 
 def look_for(settings: Settings) -> bool:
-    """Whether one is configured; requests nothing of the URL but whether its host answers. Raises
+    """Whether one is configured; checks only that the URL's host answers. Raises
     TransientError and ConfigError.
     """
     url = url_of(settings.alerts, "heartbeat_url")

@@ -26,7 +26,7 @@ _SUBJECT_CHARS = 150
 
 @dataclass(frozen=True)
 class Mail:
-    """One message an alert, to all recipients."""
+    """One message per alert, to all recipients."""
 
     section: EmailSection
     password: Callable[[], str] = field(repr=False)

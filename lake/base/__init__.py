@@ -2,7 +2,7 @@
 
 clock      the current time, in one place
 day        UTC days
-errors     the exceptions, and how a message reads
+errors     the exceptions and their messages
 redaction  secrets kept out of messages
 resources  files of the package
 faults     signals at points of writing, for the tests
@@ -10,8 +10,8 @@ tls        errors of TLS
 protobuf   varints and fields
 causes     the reason in an exception's chain
 progress   how far a long task is
-sizes      bytes as people read them
-printable  texts without what steers a terminal
+sizes      bytes and counts as text
+printable  texts without control characters
 
 Belongs here: modules that import nothing of `lake` but each other. Does not: configuration
 (lake.config), stored objects (lake.store, lake.partition), processes (lake.process).

@@ -21,7 +21,7 @@ def cache_dir() -> Path:
     if own := os.environ.get("LAKE_CACHE_DIR"):
         return Path(own).absolute()
     parent = Path(os.environ.get("XDG_CACHE_HOME") or "")
-    if parent.is_absolute():  # the XDG specification has others ignored
+    if parent.is_absolute():  # the XDG specification says to ignore others
         return parent / "monitoring-lake"
     try:
         return Path.home() / ".cache/monitoring-lake"

@@ -78,7 +78,7 @@ class BadData(PermanentError):
 
 
 class Incomplete(PermanentError):
-    """A read that is smaller than it has to be."""
+    """A read returned fewer rows than it must."""
 
 
 class Missing(PermanentError):

@@ -1,6 +1,6 @@
 """Stored JSON objects as dataclasses.
 
-Belongs here: which members are taken. Does not: what has to hold of their values.
+Belongs here: which members are taken. Does not: checks of their values.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Bytes and numbers of things as people read them.
+"""Bytes and counts as human-readable text.
 
 Belongs here: numbers with units. Does not: tables.
 """

@@ -36,7 +36,7 @@ class AppliedSetting:
 
     @property
     def ok(self) -> bool:
-        """Whether it is now as it has to be."""
+        """Whether the setting is now right."""
         unchanged = self.result == "unchanged" and self.finding.state in ("ok", "skipped")
         return self.result == "done" or unchanged
 

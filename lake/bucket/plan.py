@@ -1,4 +1,4 @@
-"""Compares how the bucket is set up with how it has to be. Changes nothing.
+"""Compares the bucket's settings with the wanted ones. Changes nothing.
 
 Belongs here: the comparison. Does not: what is compared (settings), changes (apply).
 """

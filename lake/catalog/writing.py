@@ -93,7 +93,7 @@ def _other(file: Path, found: object) -> UsageError:
 
 
 def opening_statements(settings: Settings, file: Path) -> list[str]:
-    """The SQL that opens the catalog in any DuckDB from 1.5 on, one statement an item.
+    """The SQL that opens the catalog in any DuckDB from 1.5 on, one statement per item.
 
     Credentials are to be filled in: KEY_ID '…', SECRET '…'.
     """

@@ -62,7 +62,7 @@ def test(as_json: bool, config: str | None) -> None:
 @json_option
 @config_option
 def check(as_json: bool, config: str | None) -> None:
-    """Lists what the ledger shows to be wrong now.
+    """Lists the problems that the ledger shows.
 
     \b
     Rows that a source is about to delete and the lake does not hold, with the hour ([hot]);

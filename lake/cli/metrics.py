@@ -28,7 +28,7 @@ _MODE = 0o644  # node_exporter runs as another user
     "output).",
 )
 @click.option(
-    "--storage", is_flag=True, help="Instead, what is stored and what it costs (see lake cost)."
+    "--storage", is_flag=True, help="Prints stored bytes and their cost instead (see lake cost)."
 )
 @click.option("--sources", is_flag=True, help="Also re-counts late days at the sources.")
 @config_option

@@ -122,6 +122,7 @@ def _time_left(lag: Lag, now: datetime) -> str:
 @click.command()
 @click.option(
     "--port",
+    metavar="N",
     type=click.IntRange(0, 65535),
     default=8470,
     show_default=True,

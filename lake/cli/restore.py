@@ -50,14 +50,14 @@ _INTERRUPTED = 130
     "--into",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
-    help="New or empty directory, or that of the same, interrupted restore.",
+    help="New or empty directory, or that of an interrupted restore of this snapshot.",
 )
 @click.option("--serve", is_flag=True, help="Runs a server on the restored data until Ctrl-C.")
 @click.option("--down", is_flag=True, help="Stops the server of --into and removes the directory.")
 @click.option(
     "--grafana",
     metavar="URL",
-    help="Grafana in which the server is a data source while it runs; the environment "
+    help="Grafana that has the server as a data source while it runs; the environment "
     "variable GRAFANA_TOKEN holds a service account's token.",
 )
 @json_option

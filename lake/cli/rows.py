@@ -30,7 +30,7 @@ _SPECIAL = re.compile(r'[",\r\n]|^\s|\s$')
 
 
 def write_json(answer: Answer) -> None:
-    """A list of objects, one a line. A column's name that comes again gets a number.
+    """A list of objects, one per line. A column's name that comes again gets a number.
 
     Nothing is written where the answer breaks off. Raises LakeError.
     """

@@ -35,7 +35,7 @@ _PLAN = ("explain_key", "explain_value")
 
 
 def write_table(answer: Answer, wanted: int | None = None) -> None:
-    """Columns side by side where they fit, else a line a field.
+    """Columns side by side where they fit, else one line per field.
 
     A terminal shows `wanted` rows (0: all), by default as many as 100 lines hold, through a
     pager where they are more than a screen; a pipe or a file gets all rows. Of all rows none is
@@ -153,7 +153,7 @@ def _side_by_side(answer: Answer, cells: Sequence[Sequence[Text]]) -> Renderable
 
 
 def _records(answer: Answer, cells: Sequence[Sequence[Text]]) -> RenderableType:
-    """One field a line, a heading a row."""
+    """One field per line, one heading per row."""
     from rich.console import Group  # noqa: PLC0415
     from rich.rule import Rule  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""pydantic's findings about lake.toml as errors that name what to type.
+"""pydantic's findings about lake.toml as errors that name the correction.
 
 Belongs here: the wording. Does not: the rules (settings, datasets).
 """

@@ -70,9 +70,9 @@ def without_secrets(url: str) -> str:
 
 
 def apply_environment(data: dict[str, Any], env: Mapping[str, str]) -> dict[Key, str]:
-    """Lays LAKE_A__B over data["a"]["b"]; returns where each such key came from, in words.
+    """Overrides data["a"]["b"] with LAKE_A__B; returns where each such key came from, in words.
 
-    Variables without `__` are not ours to judge: Kubernetes sets LAKE_PORT and the like
+    Variables without `__` are ignored: Kubernetes sets LAKE_PORT and the like
     for a service of that name. Raises ConfigError.
     """
     origin: dict[Key, str] = {}

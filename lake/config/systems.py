@@ -3,7 +3,7 @@
 Belongs here: names, packages, loading their `config`. Does not: any system, what it offers
 (lake.systems.protocol).
 
-Other packages bring systems of their own by an entry point: docs/new-system.md.
+Other packages add systems by an entry point: docs/new-system.md.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ def chosen_prices(
 ) -> Prices:
     """Those of `region`, else of the bucket's region. Raises UsageError for one without prices.
 
-    A lake that is not at AWS is priced as if it was in the price file's default region; the note
+    A lake that is not at AWS is priced as if it were in the price file's default region; the note
     of the prices is about that.
     """
     path = Path(file) if file else None

@@ -13,7 +13,7 @@ Table = dict[str, str]
 
 
 def demo_datasets() -> list[Table]:
-    """One table a dataset, keys and values as in lake.toml."""
+    """One table per dataset, keys and values as in lake.toml."""
     documents = [
         {"name": name, "source": "mongo", "collection": name, "time_field": "timestamp"}
         for name in COLLECTIONS

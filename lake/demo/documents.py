@@ -9,8 +9,8 @@ usage_analytics            one document a request; `timestamp` is the request's 
                            requests have `error` and lack `tts`, and where the LLM failed its
                            numbers too. Release 2.4.0 added `client`.
 performance_metrics        one document a request: its pipeline run with `stages`
-metrics_rollups            one document a minute that has requests: counts, tokens, latencies
-stage_performance_rollups  one document a minute and stage
+metrics_rollups            one document per minute that has requests: counts, tokens, latencies
+stage_performance_rollups  one document per minute and stage
 
 `Integer` becomes int32, `Long` int64, `Double` double.
 """

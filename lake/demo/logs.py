@@ -5,7 +5,7 @@ Belongs here: streams, lines, structured metadata. Does not: pushing them (into_
 A request leaves exactly one line `request finished` in `miyou-api` and exactly one line in
 the gateway's access log, on its own UTC day. `miyou-api` writes JSON with the request and
 trace id as structured metadata; `miyou-pipeline` writes logfmt, and stack traces as the
-lines they are, some of one nanosecond. Times never are whole milliseconds.
+lines they are, some of one nanosecond. No time is a whole millisecond.
 """
 
 from __future__ import annotations

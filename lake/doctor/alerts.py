@@ -18,7 +18,7 @@ _TEST = "lake alert test sends a message to each"
 
 
 def check(settings: Settings) -> Iterator[Check]:
-    """One check a channel; nothing is sent to any."""
+    """One check per channel; nothing is sent to any."""
     channels = open_channels(settings)
     for channel in channels:
         try:

@@ -21,7 +21,7 @@ from lake.systems.registry import configured_systems, system
 
 
 def diagnose(config: str | None, env: Mapping[str, str]) -> Iterator[Check]:
-    """Looks at the configuration and at all that it names; yields what it sees as it sees it."""
+    """Looks at the configuration and at all that it names; yields each check when it is done."""
     try:
         settings = load(config, env)
     except ConfigError as error:

@@ -23,7 +23,10 @@ from lake.systems.check import Check
 
 
 def check(settings: Settings, store: Store) -> Iterator[Check]:
-    """One check a dataset, or one for all before the first export. Raises what the store raises."""
+    """One check per dataset, or one for all before the first export.
+
+    Raises what the store raises.
+    """
     today = Day.today()
     covered = {dataset: _covered(store, dataset, today) for dataset in settings.dataset}
     held = {day for days in covered.values() for day in days}

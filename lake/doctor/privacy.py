@@ -23,7 +23,7 @@ _DAYS = 7  # the newest ones, of which a rule should match some value
 
 
 def check(settings: Settings, store: Store) -> Iterator[Check]:
-    """Some checks a dataset with rules. Raises what the store raises."""
+    """Some checks per dataset with rules. Raises what the store raises."""
     for dataset in settings.dataset:
         ledger = read_ledger(store, dataset.name)
         held = {day: each for day, each in sorted(ledger.items()) if isinstance(each, Manifest)}

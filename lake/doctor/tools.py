@@ -16,7 +16,7 @@ _MONGO_TOOLS = ("mongodump", "mongorestore")
 
 
 def check(settings: Settings) -> Iterator[Check]:
-    """One check a program."""
+    """One check per program."""
     wanted = settings.snapshots.mongo.tool == "mongodump"
     for tool in _MONGO_TOOLS:
         path = shutil.which(tool)

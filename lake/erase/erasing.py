@@ -3,11 +3,11 @@
 Belongs here: the order of the steps. Does not: which days (planning), a day's new rows
 (rewriting).
 
-The record below `erasures/` comes first: from then on no export brings a day's rows back in
-silence. Then an entry of the audit log. Of each day the rollup goes before the table is replaced,
-and is made again from the new one, so that nothing that was erased is read from it. A second entry
-and the end of the record come last. A run that is killed has erased some of the days; the same
-command, run again, erases the others and finds nothing in those.
+The record below `erasures/` is written first: from then on no export restores a day's rows
+unnoticed. Then an entry of the audit log. Each day's rollup is removed before its table is
+replaced, and made again from the new table, so that no query reads erased rows from it. A second
+entry and the end of the record are written last. A run that is killed has erased some of the days;
+the same command, run again, erases the others and finds nothing in those.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def _end(store: Store, record: Erasure, result: ErasureResult, intent: int) -> N
 
 
 def _erase_day(planner: Planner, day: DayPlan, erasure: str) -> ErasedDay | None:
-    """None where no row matches any more. Raises Conflict where other runs are faster each time."""
+    """None where no row matches any more. Raises Conflict where other runs keep replacing it."""
     for _ in range(_RACES - 1):
         with suppress(Conflict):
             return _try_day(planner, day.day, erasure)

@@ -1,4 +1,4 @@
-"""Exports from snapshots: each snapshot restored once, its days exported, all of it removed.
+"""Exports from snapshots: restores each snapshot once, exports its days, removes it again.
 
 Belongs here: the order of the steps. Does not: the choice (choosing), restoring (lake.restore),
 an export (lake.export).

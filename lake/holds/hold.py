@@ -45,7 +45,7 @@ class Hold:
     definitions: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
-        """UTF-8 JSON, readable by people."""
+        """Human-readable UTF-8 JSON."""
         fields = {name: value for name, value in self.to_json().items() if name != "problem"}
         return (json.dumps(fields, indent=1, ensure_ascii=False) + "\n").encode()
 
@@ -184,7 +184,7 @@ class Release:
     at: str
 
     def to_bytes(self) -> bytes:
-        """UTF-8 JSON, readable by people."""
+        """Human-readable UTF-8 JSON."""
         return (json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n").encode()
 
 

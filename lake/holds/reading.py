@@ -2,8 +2,8 @@
 
 Belongs here: reading, the questions. Does not: adding, releasing.
 
-What can't be read holds: an object below `holds/` that is not as written is a hold of everything,
-and a store that does not answer is an error for whoever wants to delete.
+What can't be read counts as a hold: an invalid object below `holds/` is a hold of everything, and
+a store that does not answer is an error for every caller that wants to delete.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class Sink(Protocol):
     """Takes a body piece by piece, so that it need not be in memory."""
 
     def begin(self, headers: Mapping[str, str]) -> None:
-        """A 2xx answer comes; after a repetition what came before is void."""
+        """A 2xx answer begins; after a repetition, what came before is void."""
 
     def feed(self, piece: bytes) -> None:
         """The next bytes of its body. May raise TransientError: the request is repeated."""

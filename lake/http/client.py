@@ -229,7 +229,7 @@ class Http:
 
     @contextmanager
     def _bounded(self) -> Iterator[Session]:
-        """A session for one request, which ends after `timeout_s` whatever comes meanwhile."""
+        """A session for one request, which ends after `timeout_s` whatever arrives meanwhile."""
         with self._borrowed() as session:
             timer = Timer(self._timeout[1], session.end)
             timer.daemon = True

@@ -1,4 +1,4 @@
-"""Events as they are read: a stack trace stands below the line that it belongs to.
+"""Events for the page: a stack trace stands below the line that it belongs to.
 
 Belongs here: which lines go on with the one before. Does not: which events are kept (gathering),
 how they are shown (page).

@@ -69,7 +69,7 @@ def families(
 
 
 class _Families:
-    """Those made so far; a call makes another one."""
+    """The families made so far; a call adds one."""
 
     def __init__(self) -> None:
         self.families: list[Family] = []

@@ -2,7 +2,7 @@
 
 Belongs here: names, escapes, the order of lines. Does not: which metrics there are.
 
-All families are gauges: the text then means the same to parsers of OpenMetrics and of Prometheus'
+All families are gauges: parsers then read the same of OpenMetrics and of Prometheus'
 older text format, such as node_exporter's textfile collector and `promtool check metrics`.
 https://github.com/OpenObservability/OpenMetrics
 """

@@ -89,7 +89,7 @@ def _options(stream: TableStream) -> dict[str, Any]:
 
 
 def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """One batch a row group, bounded in rows and in bytes by what the rows hold alone."""
+    """One batch per row group, bounded in rows and in bytes by what the rows hold alone."""
     held: list[pa.RecordBatch] = []
     rows = size = 0
     for aligned in _aligned(batches):

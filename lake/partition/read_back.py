@@ -31,7 +31,7 @@ class ReadBack:
 
 
 class Watcher(Protocol):
-    """Who looks at the rows of an object: a fingerprint."""
+    """Receives the rows of an object: a fingerprint, say."""
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Takes some of them."""

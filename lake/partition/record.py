@@ -28,7 +28,7 @@ class DayRecord:
     day: str
 
     def to_bytes(self) -> Raw:
-        """UTF-8 JSON, readable by people."""
+        """Human-readable UTF-8 JSON."""
         return (json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n").encode()
 
     @classmethod

@@ -41,8 +41,9 @@ class Replacement:
     """One replacement of a partition: `upload`, within it `announce`, after it `commit`.
 
     `expected` are the etags of what is replaced, `old` its manifest, None without one that can
-    be read. Each step raises Conflict where another run was faster. After an error the partition
-    is as it was; where the object may have been replaced the pending manifest stays and decides.
+    be read. Each step raises Conflict where another run has replaced the partition. After an error
+    the partition is as it was; where the object may have been replaced the pending manifest stays
+    and decides.
     """
 
     def __init__(

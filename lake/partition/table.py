@@ -37,7 +37,7 @@ class TableStream:
 
 
 def schema_to_json(schema: pa.Schema) -> list[dict[str, Any]]:
-    """One object a column: name, type and, where there are any, fields, item, metadata.
+    """One object per column: name, type and, where there are any, fields, item, metadata.
 
     `type` is Arrow's name of a plain type (`int64`, `timestamp[ms, tz=UTC]`,
     `decimal128(5, 2)`), or `struct` (with `fields`), `list` (with `item`), `map`

@@ -1,4 +1,4 @@
-"""Identifies a process, also after a reboot or a reused id, and checks whether it still runs.
+"""Identifies a process, even after a reboot or reuse of its id, and checks whether it runs.
 
 Belongs here: the name of a process across machines, and looking it up. Does not: ending any.
 """

@@ -1,6 +1,6 @@
 """Manifests as DuckDB reads them: from a directory, or from S3 with a cache on this machine.
 
-Belongs here: one listing a dataset, contents, the cache and when it holds. Does not: what a
+Belongs here: one listing per dataset, contents, the cache and when it holds. Does not: what a
 manifest means (lake.partition).
 
 Statements have no parameters: the first makes DuckDB import pandas.

@@ -80,7 +80,7 @@ class Question:
 
     `understood`: nothing in it reads a dataset but what `datasets` has. `columns` has the
     paths of all column references, lower case. `every_column`: there may be more. `functions`
-    has the names of all that are called, lower case; `sampled`: it draws rows by chance; `growths`
+    has the names of all that are called, lower case; `sampled`: it draws rows at random; `growths`
     are those whose metric is a constant. `ordered` has the columns, as `columns`, whose values are
     compared by order: sorted, smallest, largest, in a range; `of_lists` those whose length or
     elements are taken by what takes those of texts, too. `now` has names such as current_date

@@ -49,7 +49,7 @@ _OWN_DEFINITION = re.compile(r"\bCREATE\b[^;]*?\b(?:VIEW|MACRO|FUNCTION)\b", re.
 class _Shape:
     """How a dataset is defined: with the whole of `_rest`, and the days of its views.
 
-    As a wish, days of None leave the views as they are: they are not read. A view is bound when
+    In a request, days of None leave the views as they are: they are not read. A view is bound when
     it is made, and that opens an object.
     """
 
@@ -160,7 +160,7 @@ class Lake:
         )
 
     def rows(self, query: str, params: Any = None) -> list[dict[str, Any]]:
-        """The answer as one dict a row, values as Python has them. Raises LakeError."""
+        """The answer as one dict per row, values as Python has them. Raises LakeError."""
         answer = self.ask(query, params)
         return [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
 

@@ -1,4 +1,4 @@
-"""Rehearsals: snapshots restored for a moment, and compared with the tables.
+"""Rehearsals: snapshots restored temporarily and compared with the tables.
 
 Belongs here: which snapshots, the queries to both sides, times, the report. Does not:
 restoring and serving themselves (lake.restore), when rehearsals happen.

@@ -26,7 +26,7 @@ _WIDE, _NARROW = (9.2, 3.4), (4.4, 3.4)
 def recovery_plot(
     times: Mapping[str, Sequence[tuple[date, float]]], *, narrow: bool = False
 ) -> str:
-    """An `<svg>` element: a line a system, of (day of the rehearsal, seconds).
+    """An `<svg>` element: one line per system, of (day of the rehearsal, seconds).
 
     `narrow`: for a page of a phone's width.
     """

@@ -66,7 +66,7 @@ def replayed(
     into: Path | None = None,
     progress: Progress = silent,
 ) -> Iterator[Replayed]:
-    """One server a system, loaded with the partitions and compared with their counts.
+    """One server per system, loaded with the partitions and compared with their counts.
 
     The servers run until the block ends. With `into` their data stay there, and the same
     replay finds them loaded; without it they are thrown away. Raises Incomplete where a

@@ -39,7 +39,7 @@ _SPARE = 1.02  # of the disk: directories and blocks that are not full
 
 @dataclass(frozen=True)
 class Restored:
-    """What came back: files and bytes in all, and how many bytes had to travel."""
+    """What came back: files and bytes in all, and how many bytes were downloaded."""
 
     directory: Path
     files: int

@@ -1,4 +1,4 @@
-"""Restores a snapshot for a moment: a temporary directory, a server, a stopwatch.
+"""Restores a snapshot temporarily, runs a server on it and measures the time.
 
 Belongs here: that nothing is left behind, whatever happens. Does not: the queries.
 """

@@ -51,7 +51,7 @@ class Deletion:
         return f"{DELETIONS}{self.id}{_DONE}"
 
     def to_bytes(self) -> bytes:
-        """UTF-8 JSON, readable by people."""
+        """Human-readable UTF-8 JSON."""
         fields = {**self.__dict__, "items": [item.to_json() for item in self.items]}
         return (json.dumps(fields, indent=1, ensure_ascii=False) + "\n").encode()
 
@@ -65,7 +65,7 @@ class DeletionEnd:
     kept: dict[str, str] = field(default_factory=dict)
 
     def to_bytes(self) -> bytes:
-        """UTF-8 JSON, readable by people."""
+        """Human-readable UTF-8 JSON."""
         return (json.dumps(self.__dict__, indent=1, ensure_ascii=False) + "\n").encode()
 
 

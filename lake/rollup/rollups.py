@@ -169,7 +169,7 @@ def is_current(stored: object, manifest: Manifest, rollup: AnyRollup) -> bool:
 
 
 class _Kept:
-    """An error that does not stop what it happens beside."""
+    """Keeps an error for later instead of stopping the work beside it."""
 
     error: LakeError | None = None
 

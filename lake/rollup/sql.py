@@ -11,7 +11,7 @@ The first line is the description. Below it stand `-- key: value` lines:
     column     NAME TYPE = PATH: a column of `day_rows`, read from the table's column PATH (dotted
                where it is nested, "quoted" where a name has a dot) as this type; NULL where the
                day's table has no such column or a value does not fit. NUMBER is the type that the
-               day's numbers have, and NULL for what is no number. One line a column; without any
+               day's numbers have, and NULL for what is no number. One line per column; without any
                line `day_rows` has the table's own columns. `day` is always there
     sums       the measures that add up over rows, by comma; may be left out
     rows       the measures that add up to the number of the table's rows; may be left out
@@ -59,7 +59,7 @@ class SqlRollup:
 
 
 def read_rollup_file(path: Path) -> SqlRollup:
-    """Raises BadData with file and line where the header is not as it has to be."""
+    """Raises BadData with file and line where the header is invalid."""
     header = Header(path, "rollup", _KEYS, {"column"})
     header.require("grain", "keys", "measures")
     keys, measures, sums, rows = (

@@ -1,4 +1,4 @@
-"""Real servers on this machine: found, installed, started, stopped.
+"""Real servers on this machine: finding, installing, starting and stopping them.
 
 Prometheus, Loki, a server that speaks MongoDB's protocol, an S3 server: for the
 demo, the tests, restore, replay and rehearsal.

@@ -85,7 +85,7 @@ class _Program:
 
 
 def _said(*arguments: str) -> Callable[[Path], str]:
-    """The first version number that the program prints with these arguments, or ''."""
+    """The first version number that the program prints with these arguments, or ""."""
 
     def ask(path: Path) -> str:
         try:

@@ -30,7 +30,7 @@ def install_once(
     """Lets `build` fill the directory, unless that is done already.
 
     One process builds, the others wait for it. The mark of completion comes
-    last, so what an interrupted build leaves counts for nothing and is removed.
+    last, so what an interrupted build leaves is ignored and removed.
     """
     if is_complete(directory):
         return

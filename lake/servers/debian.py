@@ -1,4 +1,4 @@
-"""Servers out of Debian's packages, unpacked without installing them.
+"""Servers from Debian's packages, unpacked without installing them.
 
 Belongs here: the download and the unpacking. Does not: other packages' formats.
 """

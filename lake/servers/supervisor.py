@@ -8,7 +8,7 @@ without site-packages, so that it starts in no time:
 ORDER is JSON, the fields of `Order`. Standard output: the server's process id, one
 line. Standard error: the log. Standard input: a pipe from the parent. A `t` means
 "stop the server", a `k` "kill it". The pipe's end without a word, which a killed
-parent leaves too, means that it is on us to stop it and to remove what is thrown away.
+parent leaves too, means that this process has to stop it and remove what is thrown away.
 
 Belongs here: the life of one process. Does not: which server, ports, readiness.
 """

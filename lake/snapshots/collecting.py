@@ -1,7 +1,7 @@
 """Files on their way into the store: each content once, small ones together, large ones in pieces.
 
-Belongs here: what need not travel, pieces, packs, what the journal contains. Does not: which files
-(a system), hashing, when the journal is written.
+Belongs here: what need not be uploaded, pieces, packs, what the journal contains. Does not: which
+files (a system), hashing, when the journal is written.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class _Place:
 
 
 class Collector:
-    """The files of one run. A context manager: leaving it waits for what is on its way."""
+    """The files of one run. A context manager: leaving it waits for pending uploads."""
 
     def __init__(
         self, store: Store, system: str, day: Day, progress: UploadProgress = lambda _f, _b: None
@@ -139,7 +139,7 @@ class Collector:
 
     @contextmanager
     def members(self, path: str) -> Iterator[Callable[[bytes], None]]:
-        """A gzip file of which each call adds a member: those that are stored don't travel."""
+        """A gzip file of which each call adds a member: those that are stored are not uploaded."""
         self._in_members.add(path)
         room, number = Semaphore(_MEMBERS_AT_ONCE), 0
 

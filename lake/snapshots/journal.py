@@ -4,7 +4,7 @@ Belongs here: the journal's object, when it is written, its reading. Does not: w
 contain (collecting).
 
 `<system>/YYYY/MM/DD/<run>/journal.json` stands while its run lasts. What a killed run left
-behind is found by it: its objects need not travel again, and what it made on a server's disk
+behind is found by it: its objects need not be uploaded again, and what it made on a server's disk
 can be removed.
 """
 
@@ -70,7 +70,7 @@ def write_journal(
     *,
     ended: bool,
 ) -> None:
-    """Says what this process has stored so far, and whether the run has ended without success."""
+    """Records what this process has stored so far, and whether the run ended without success."""
     pid = os.getpid()
     at = utc_now().isoformat(timespec="seconds")
     since = "" if ended else started(pid)

@@ -83,7 +83,7 @@ class SnapshotManifest:
     whole_days: list[str] | None = None
 
     def to_bytes(self) -> bytes:
-        """UTF-8 JSON, readable by people."""
+        """Human-readable UTF-8 JSON."""
         return (json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n").encode()
 
     @property

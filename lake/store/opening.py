@@ -18,7 +18,7 @@ def root_url(settings: Settings) -> str:
 
 
 def open_store(settings: Settings) -> Store:
-    """The store of `lake.root`; no request to it yet."""
+    """The store of `lake.root`; sends no request yet."""
     root = settings.lake.root
     if root.startswith("s3://"):
         from lake.store.s3 import S3Store  # noqa: PLC0415  boto3 takes 0.3 s to import

@@ -14,7 +14,7 @@ _CHARS = 300  # of a value that is reported
 
 @dataclass(frozen=True)
 class Difference:
-    """The restored server and the lake disagree on this."""
+    """A value that differs between the restored server and the lake."""
 
     where: str
     expected: str
@@ -128,7 +128,7 @@ class Rehearsed:
 
     @property
     def ok(self) -> bool:
-        """Whether it came back and nothing differs."""
+        """Whether it was restored and nothing differs."""
         return not self.problem and not any(check.wrong for check in self.compared)
 
     def to_json(self) -> dict[str, Any]:
@@ -143,7 +143,7 @@ class Rehearsed:
 
 @dataclass
 class Rehearsal:
-    """All of one rehearsal; `seed` makes it choose the same again."""
+    """A whole rehearsal; the same `seed` chooses the same snapshots again."""
 
     day: str
     begun_at: str
@@ -154,7 +154,7 @@ class Rehearsal:
 
     @property
     def ok(self) -> bool:
-        """Whether everything came back and nothing differs."""
+        """Whether everything was restored and nothing differs."""
         return all(snapshot.ok for snapshot in self.snapshots)
 
     def differences(self) -> list[str]:
@@ -178,7 +178,7 @@ class Rehearsal:
         return lines
 
     def to_json(self) -> dict[str, Any]:
-        """The report's and `--json`'s."""
+        """For the report and `--json`."""
         return {
             "day": self.day,
             "begun_at": self.begun_at,

@@ -1,4 +1,4 @@
-"""Columns and the MAP `labels` as label sets again, a set a series or stream.
+"""Columns and the MAP `labels` as label sets again, one set per series or stream.
 
 Belongs here: the way back of lake.systems.labels, protobuf of pairs. Does not: samples, lines.
 """

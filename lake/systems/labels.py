@@ -38,7 +38,7 @@ def label_fields(columns: Sequence[str]) -> list[pa.Field]:
 
 
 def label_arrays(label_sets: Sequence[Mapping[str, str]], columns: Sequence[str]) -> list[pa.Array]:
-    """One row a label set, one array a field of `label_fields(columns)`."""
+    """One row per label set, one array per field of `label_fields(columns)`."""
     own = set(columns)
     rest = [
         sorted((k, v) for k, v in labels.items() if k not in own and v) for labels in label_sets

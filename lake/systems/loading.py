@@ -1,4 +1,4 @@
-"""What a replay fills a server with, and what the server got.
+"""What a replay loads into a server, and what the server then holds.
 
 Belongs here: the target, counts, remarks. Does not: any system (its `replay`).
 """

@@ -78,7 +78,7 @@ class Source(Protocol):
         """
 
     def stop(self) -> None:
-        """Ends whatever runs or waits, within a second or so: it raises. Nothing runs after it."""
+        """Ends all requests within a second or so: each raises. None runs afterwards."""
 
     def close(self) -> None:
         """Ends the connections."""

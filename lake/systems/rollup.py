@@ -88,7 +88,7 @@ class Rollup(Protocol):
     shape: Shape
 
     def begin(self, schema: pa.Schema) -> Rolling:
-        """Of a table with this schema."""
+        """Begins the rollup of a table with this schema."""
 
     def statement(self, schema: pa.Schema) -> str:
         """SQL that computes the same rows from `day_rows`, another way: for verification."""

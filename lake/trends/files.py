@@ -11,10 +11,10 @@ A header's first line is the trend's description. Below it stand `-- key: value`
                  NAME | histogram | METRIC, METRIC, …  the same of native histograms, by bucket
                  NAME | lines                          log lines
                  NAME | documents                      documents
-                 what the statement reads, as a table NAME. One line an input
+                 what the statement reads, as a table NAME. One line per input
     column       NAME.COLUMN = LABEL, LABEL, …         the first of these labels
                  NAME.COLUMN TYPE = PATH               of documents: a field, dotted
-                 a column of the input that the trend needs. One line a column
+                 a column of the input that the trend needs. One line per column
     optional     the same, NULL where the lake does not have it
     either       inputs of metrics of which one is enough, by comma: the others have no rows
     inputs       datasets that the statement reads by their names, by comma
@@ -25,7 +25,7 @@ A header's first line is the trend's description. Below it stand `-- key: value`
     keys         the columns that identify a row of one period, by comma; without it `series`
     series       the column whose values separate the lines; left out where the panels'
                  columns do
-    panel        label | lines, bars or stacked | columns, by comma; one line a panel
+    panel        label | lines, bars or stacked | columns, by comma; one line per panel
 
 An empty comment ends these lines; prose below it may have colons.
 
@@ -97,7 +97,7 @@ class Trend:
 
 
 def read_trend(path: Path) -> Trend:
-    """Raises BadData with file and line where the header is not as it has to be."""
+    """Raises BadData with file and line where the header is invalid."""
     return _TrendFile(path).trend()
 
 

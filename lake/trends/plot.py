@@ -83,7 +83,7 @@ def draw(
 
 
 class _Colours:
-    """One colour a label, the same in every panel; grey for the sum of the others."""
+    """One colour per label, the same in every panel; grey for the sum of the others."""
 
     def __init__(self) -> None:
         self._given: dict[str, str] = {}

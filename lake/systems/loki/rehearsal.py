@@ -108,7 +108,7 @@ class LokiQuestions:
         return check
 
     def _hours_of(self, selector: Selector, day: Day) -> Counter[int]:
-        """Hour → bytes; one request a stream where that can be, else one an hour."""
+        """Hour → bytes; one request per stream where that can be, else one an hour."""
         # A line that a parser stumbled over would make the whole query fail.
         drops = selector.pipeline and not self._by_stream
         lines = selector.piped(_NO_ERRORS) if drops else selector

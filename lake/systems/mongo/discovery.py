@@ -71,7 +71,7 @@ class DateField:
 
     @property
     def rank(self) -> tuple[Any, ...]:
-        """The greater, the likelier is it the event's time."""
+        """A field with a greater rank is more likely the event's time."""
         return (
             self.ttl_s != 0,
             not _NOT_EVENT.search(self.path),

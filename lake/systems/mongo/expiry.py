@@ -280,7 +280,7 @@ class MongoExpiry:
     def _refused(
         self, settings: MongoDataset, index: Index | None, error: OperationFailure
     ) -> Exception:
-        """What `explained` has no better remedy for; else the same error."""
+        """The refusal, where `explained` has no better remedy; else the same error."""
         reason = f"{error.details.get('errmsg') if error.details else error} (code {error.code})"
         if error.code == _UNAUTHORIZED:
             return Refused(

@@ -89,7 +89,7 @@ class PrometheusServer:
 
 
 def look(section: PrometheusSource, keys: Mapping[str, Value]) -> DiscoveredSource:
-    """One table a metric family; together they hold every metric, each once.
+    """One table per metric family; together they hold every metric, each once.
 
     `keys` may stand in a file. Raises what lake.http raises.
     """

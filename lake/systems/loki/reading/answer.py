@@ -131,7 +131,7 @@ def _partial_marks(body: Mapping[str, Any]) -> list[str]:
 
 
 def rows_of(answer: HttpAnswer, streams: Streams) -> pa.Table:
-    """One row a line, with the schema `ROWS`; a stream's lines in the answer's order.
+    """One row per line, with the schema `ROWS`; a stream's lines in the answer's order.
 
     Raises Mixed, TransientError (cut off, or partial) and BadData.
     """

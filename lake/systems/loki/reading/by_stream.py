@@ -339,7 +339,7 @@ class ByStream:
 
 
 class _Writers:
-    """One file a thread: a stream's tables, in their order, are all in one of them."""
+    """One file per thread: a stream's tables, in their order, are all in one of them."""
 
     def __init__(self, folder: Path, run_bytes: int, ruled: RuledRows | None) -> None:
         self._folder = folder

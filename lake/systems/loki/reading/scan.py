@@ -1,4 +1,4 @@
-"""Streams in JSON, scanned in one go by compiled code: no Python object a line.
+"""Streams in JSON, scanned in one go by compiled code: no Python object per line.
 
 Belongs here: the loops over an answer's bytes. Does not: what the columns mean (answer).
 

@@ -1,4 +1,4 @@
-"""Lines as a push request of Loki's, without a Python object a line.
+"""Lines as a push request of Loki's, without a Python object per line.
 
 Belongs here: the protobuf, a stream's labels as text, requests of a bearable size.
 Does not: sending, tables.

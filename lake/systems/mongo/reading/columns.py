@@ -62,7 +62,7 @@ class Builder:
         flags[ROOT] |= OPENS_DOCUMENTS
 
     def batch(self, data: Any, starts: Sequence[int] | npt.NDArray[np.int64]) -> pa.RecordBatch:
-        """One row a document, in their order."""
+        """One row per document, in their order."""
         tokens = scan(data, starts, self.paths)
         chosen = self._chosen.grown(len(self.paths))
         held = settle(tokens, self.paths, chosen)

@@ -24,7 +24,7 @@ from lake.systems.mongo.reading.paths import Paths
 class Tokens:
     """All values of a batch of documents, in the order of their bytes.
 
-    One entry a value: `row` the document's number, `path` its number, `tag` the BSON type,
+    One entry per value: `row` the document's number, `path` its number, `tag` the BSON type,
     `at` where in `data` the value begins, `owner` the entry of the document or array that
     it lies in (−1: the document itself), `kind` the column that would hold it exactly, or
     Kind.NONE. `untold` marks the rows that Extended JSON can't represent for a reason that no

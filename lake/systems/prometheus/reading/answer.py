@@ -1,4 +1,4 @@
-"""A matrix in JSON turned into arrays, without a Python object a sample.
+"""A matrix in JSON turned into arrays, without a Python object per sample.
 
 Belongs here: the JSON of range queries, how times and values are written in it.
 Does not: HTTP, envelopes' meaning (api), the loops over bytes (scan), labels' columns.

@@ -45,8 +45,8 @@ MOST_SERIES = 8192  # in a block: their labels are Python objects for a moment
 class Block:
     """Series one after another by ascending id, each with its next rows.
 
-    `ids`, `labels` and `rows` (how many follow, at least 1) have an entry a series; `ts_ms`,
-    `values` and, where there are any, `histograms` and `stale` an entry a row. A value is NaN
+    `ids`, `labels` and `rows` (how many follow, at least 1) have an entry per series; `ts_ms`,
+    `values` and, where there are any, `histograms` and `stale` an entry per row. A value is NaN
     where the row has a NaN, a stale marker (then `stale` is True) or a histogram.
     """
 
@@ -98,7 +98,7 @@ class SampleTable:
             yield self._batch(held)
 
     def _coded(self, block: Block) -> _Coded:
-        """The block with its labels as Arrow arrays, one entry a series."""
+        """The block with its labels as Arrow arrays, one entry per series."""
         listed = set(self._columns) | {_NAME}
         rest = []
         for labels in block.labels:

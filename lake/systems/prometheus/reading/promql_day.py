@@ -46,7 +46,7 @@ class _Shard:
 
 
 class PromqlDay:
-    """One dataset's day; `raw`: stored samples by range vectors, a window a ms a step."""
+    """One dataset's day; `raw`: stored samples by range vectors, a window one ms per step."""
 
     def __init__(
         self,

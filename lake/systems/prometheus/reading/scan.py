@@ -1,4 +1,4 @@
-"""A matrix in JSON, scanned in one go by compiled code: no Python object a sample.
+"""A matrix in JSON, scanned in one go by compiled code: no Python object per sample.
 
 Belongs here: the loops over an answer's bytes. Does not: what the numbers mean (answer).
 

@@ -1,4 +1,4 @@
-"""Samples as a remote write request, without a Python object a sample.
+"""Samples as a remote write request, without a Python object per sample.
 
 Belongs here: the protobuf of remote write 1.0, where a series' samples end, markers for gaps.
 Does not: sending, labels, tables.
@@ -139,7 +139,7 @@ def _of_one_kind(samples: Samples, start: int, end: int) -> list[tuple[int, int]
 
 
 def _encoded(ts_ms: Integers, bits: Bits) -> tuple[memoryview, int]:
-    """A Sample field a row, all of the same width: a varint may be longer than it need be."""
+    """A Sample field per row, all of the same width: a varint may be longer than it need be."""
     short = not len(ts_ms) or (ts_ms.min() >= 0 and ts_ms.max() < 1 << (7 * _SHORT_VARINT))
     size = _SHORT_VARINT if short else _LONG_VARINT
     made = np.empty(

@@ -166,7 +166,7 @@ class Histograms:
 
 
 class _Summed:
-    """What the histograms of each group add up to: an entry a group."""
+    """What the histograms of each group add up to: an entry per group."""
 
     def __init__(self, rows: Histograms, starts: Ints) -> None:
         from lake.systems.prometheus.rollup.histogram_loops import sum_histograms  # noqa: PLC0415

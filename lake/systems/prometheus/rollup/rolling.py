@@ -59,7 +59,7 @@ _ONE = np.zeros(1, np.int64)  # the start of a single group
 
 @dataclass(frozen=True)
 class _Rows:
-    """Samples as arrays; `labels` has a row a group: metric, labels and their map."""
+    """Samples as arrays; `labels` has a row per group: metric, labels and their map."""
 
     ids: Ints
     ts_ms: Ints
@@ -230,7 +230,7 @@ def _per_group(chosen: npt.NDArray[np.bool_] | None, starts: Ints, ends: Ints) -
 
 
 class _Sampled:
-    """What the rows of each group add up to that are not NaN: an entry a group."""
+    """What the rows of each group add up to that are not NaN: an entry per group."""
 
     def __init__(self, starts: Ints, values: Floats) -> None:
         from lake.systems.prometheus.rollup.loops import sum_groups  # noqa: PLC0415  compiled

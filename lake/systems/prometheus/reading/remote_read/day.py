@@ -118,7 +118,7 @@ def _batches(
 
 
 def _decider(questions: DayQuestions) -> Decide:
-    """Asks the server's query API which of several values it has for a time."""
+    """Queries the server for which of several values it has at a time."""
 
     def decide(
         labels: Mapping[str, str], several: Mapping[int, Sequence[int]]

@@ -96,7 +96,7 @@ def samples(
 ) -> int:
     """The samples of one chunk, from the bit after its layout on; a code.
 
-    As many as ts (ms) has room for. `cells` has a row a sample: COUNT, ZEROS, SUM (bits),
+    As many as ts (ms) has room for. `cells` has a row per sample: COUNT, ZEROS, SUM (bits),
     then `positive` buckets and the negative ones. Counts are integers, absolute, or, for a
     float histogram, doubles' bits.
     """

@@ -46,7 +46,7 @@ Decide = Callable[[Mapping[str, str], Mapping[int, Sequence[int]]], Mapping[int,
 class Reading:
     """What was spooled of a day. `decide` is called where one time has two different values.
 
-    Labels are as the rules leave them; the server gets them as it has them.
+    Labels are as the rules leave them; queries to the server use its own.
     """
 
     def __init__(

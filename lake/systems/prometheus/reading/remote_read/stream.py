@@ -2,7 +2,7 @@
 
 Belongs here: the two forms of an answer, what is kept of each. Does not: HTTP, samples.
 
-What is kept of a series is less than two bytes a sample, so a day fits on the disk, and its
+What is kept of a series is less than two bytes per sample, so a day fits on the disk, and its
 series can be read back in the order that the table wants.
 """
 
@@ -36,7 +36,7 @@ class Unavailable(Exception):
 class Spool:
     """One answer in a file. Series by their place: labels as protobuf, where their data are.
 
-    A series may come several times. `encodings` has a bit an encoding (1 << XOR, …; bit 0:
+    A series may come several times. `encodings` has a bit per encoding (1 << XOR, …; bit 0:
     samples, not chunks); `samples` counts those outside of the requested range, too.
     """
 
