@@ -19,12 +19,12 @@ from support.documented import PAGES, ROOT, blocks, with_steps
 from support.loaded_site import Site
 from support.page_lake import (
     BUCKET,
-    OTHER_SERVER,
     PASSWORD,
     Pages,
     of_section,
     opened_pages,
     run_all,
+    with_skip,
     wrong,
 )
 from support.page_shell import lines_of
@@ -171,7 +171,7 @@ def test_compose(pages: Pages) -> None:
     shell.env["LAKE_CONFIG"] = str(config)
 
     def review() -> None:
-        config.write_text(config.read_text() + OTHER_SERVER)
+        config.write_text(with_skip(config.read_text()))
 
     def migrate() -> None:
         (directory / "dagster-home/history/runs.db").write_text("newer")
