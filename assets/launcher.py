@@ -26,7 +26,7 @@ class CodeServerLauncher(DefaultRunLauncher):
     leaves it in progress for ever, in one of the few places for runs. This one has the monitor
     end it (and, as `run_retries` say, start it again) where the code server does not know it and
     it has logged nothing for `quiet_seconds`: one that began before its location was
-    reloaded goes on in a server that can't be asked.
+    reloaded goes on in a server that can't be queried.
     """
 
     def __init__(

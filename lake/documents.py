@@ -24,7 +24,7 @@ from lake.process.scratch import explained_full_disk
 from lake.store import Store
 from lake.systems.mongo.config import MongoDataset
 from lake.systems.mongo.reading import rebuild
-from lake.systems.mongo.reading.extended import UnsayableError, extended_line
+from lake.systems.mongo.reading.extended import UnrepresentableError, extended_line
 
 _ROWS = 1024  # at once in memory
 _RAW = "$raw"
@@ -74,7 +74,7 @@ def _line(document: bytes) -> str:
         fields = extended_line(document)
         if _RAW not in fields:
             return _json(fields)
-    except UnsayableError:
+    except UnrepresentableError:
         pass
     encoded = base64.b64encode(document).decode("ascii")
     return _json({_RAW: {"$binary": {"base64": encoded, "subType": "00"}}})

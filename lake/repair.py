@@ -217,7 +217,7 @@ def _unclaimed(
 
 
 def _lacking(dataset: Dataset, day: Day, rows: int, source_of: _Open | None) -> str:
-    """Why the source may not have the rows, though `[hot]` says that it keeps the day; "" where it
+    """Why the source may not have the rows, though by `[hot]` it keeps the day; "" where it
     counts as many.
     """
     if source_of is None:

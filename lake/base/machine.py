@@ -1,6 +1,6 @@
-"""How much of the machine this process may use.
+"""The memory and processors that this process may use.
 
-Belongs here: memory and processors as limits leave them. Does not: who takes how much of it.
+Belongs here: the limits of the machine and of cgroups. Does not: their use.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class BucketCheck(ABC):
 
 
 class Setting(BucketCheck):
-    """What is compared and set. `irreversible`: why a change asks first."""
+    """What is compared and set. `irreversible`: why a change needs confirmation."""
 
     writes: ClassVar[str]
     irreversible: ClassVar[str] = ""

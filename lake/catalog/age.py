@@ -76,7 +76,7 @@ def _age(tables: Sequence[Table], root: str, written: datetime) -> str:
 
 
 def _stamps(lake: Lake, tables: Sequence[Table], root: str) -> Stamps:
-    """Of the objects as they are now, by their table; "" for one that is not as its manifest says.
+    """Of the objects as they are now, by their table; "" for one that differs from its manifest.
 
     Rollups that are not in the file have theirs, too: they may be stale, and stay so.
     """

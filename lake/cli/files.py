@@ -60,7 +60,7 @@ class AnswerFile:
         require_writable(Path(self.target), force=force, remedy=remedy)
 
     def ask(self, lake: Lake, sql: str) -> Answer | ArrowAnswer:
-        """The answer in the form that `write` takes. Raises LakeError."""
+        """Runs the query; the answer is in the form that `write` takes. Raises LakeError."""
         if self.format == "xlsx":
             from lake.query.inexact import INTERVAL  # noqa: PLC0415
 

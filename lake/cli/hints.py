@@ -1,4 +1,4 @@
-"""How this `lake` is called in the user's shell, for commands that it prints.
+"""The command by which the user's shell calls this `lake`, for printed commands.
 
 Belongs here: the program's name or path. Does not: which command suggests what.
 """

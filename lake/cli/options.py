@@ -35,7 +35,7 @@ class DayType(click.ParamType):  # type: ignore[type-arg]  # generic since click
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """The days in the lake that this machine knows."""
+        """The days in the lake, as far as this machine's cache has them."""
         return complete_days(ctx, param, incomplete)
 
 

@@ -1,4 +1,4 @@
-"""Standard input, output and error as every command can use them.
+"""Standard input, output and error, made safe to use for every command.
 
 Belongs here: streams that are closed, full or of another encoding than UTF-8. Does not: what is
 written to them.

@@ -76,7 +76,7 @@ class Locator(caching._CacheLocator):
         return key(self._module)
 
     def get_disambiguator(self) -> str:
-        """Tells functions of one name apart."""
+        """Distinguishes functions of one name."""
         return str(self._line)
 
 

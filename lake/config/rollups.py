@@ -55,7 +55,7 @@ def rules_of(settings: Settings, dataset: Dataset) -> Mapping[str, Any]:
     try:
         sql = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError):
-        sql = ""  # making the rollup says what is wrong with the file
+        sql = ""  # making the rollup reports what is wrong with the file
     rules = {"kind": "sql", "version": SQL_RULES, "sql_sha256": sql_digest(sql)}
     parameters = parameters_of(settings, dataset)
     return {**rules, "parameters": parameters} if parameters else rules

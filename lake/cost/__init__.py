@@ -1,4 +1,4 @@
-"""How much the lake stores, what that costs, and what it will cost over the next year.
+"""What the lake stores, what that costs, and a forecast for the next year.
 
 usage      bytes and objects of every version, from one listing
 growth     bytes and rows a day, from the manifests

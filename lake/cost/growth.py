@@ -78,7 +78,7 @@ def _means(manifests: list[Manifest]) -> tuple[int, float | None, float | None]:
 
 
 def daily(usage: Usage, today: date, window: int = WINDOWS[0]) -> dict[Stream, Amount]:
-    """What each stream adds on a day, by the current versions of the last closed days.
+    """What each stream adds per day, by the current versions of the last closed days.
 
     Of a dataset: the mean of its exported days, for every day is exported once. Of what is not of
     one dataset: the sum over the days since the first of them, for a snapshot may be weekly.

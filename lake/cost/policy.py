@@ -41,8 +41,8 @@ class Policy:
     a snapshot is taken to be needed by later ones. `classes`: the class that objects of 128 KiB
     and more move to when they are `after_days` old.
 
-    `noncurrent` is the factor by which the noncurrent versions change, `growth` that of what is
-    added a day, `queries_per_day`, `metrics_per_day` and `alerts_per_day` how often the lake is
+    `noncurrent` is the factor by which the noncurrent versions change, `growth` that of the data
+    added per day, `queries_per_day`, `metrics_per_day` and `alerts_per_day` how often the lake is
     read.
     """
 

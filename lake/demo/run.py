@@ -64,7 +64,7 @@ def run_demo(
     reporter: Reporter,
     serve: Callable[[Stack, str, DemoReport], None] | None,
 ) -> DemoReport:
-    """Runs it whole; `serve` is called while servers and Dagster are up and ends on a signal.
+    """Runs the whole demo; `serve` is called while servers and Dagster are up and ends on a signal.
 
     Before that the lake is copied into the directory, so it answers however the servers end.
     Raises LakeError; Incomplete where the lake and its sources differ.

@@ -1,4 +1,4 @@
-"""Waits until a server returns what was written to it.
+"""Waits until a server returns the data that were written to it.
 
 Belongs here: comparing counts for a while. Does not: how a server counts.
 """

@@ -72,7 +72,8 @@ class DayPlan:
 @dataclass(frozen=True)
 class SnapshotPlan:
     """A snapshot that still holds some of the days. `until`: when the keep rules give it up, None
-    where they never do; `why` says so, or names the hold. `days` are those that it holds whole.
+    where they never do; `why` is that reason, or names the hold. `days` are those that it holds
+    whole.
     """
 
     system: str

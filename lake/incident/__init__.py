@@ -1,6 +1,6 @@
 """Metrics, log lines and documents around an instant, on one time axis.
 
-window      the time around it, the time before
+window      the time around an instant, and the time before
 statements  log lines and documents as one SQL statement
 changes     the series that changed most
 gathering   reads the lake

@@ -19,8 +19,8 @@ _PREFIX = "monitoring_lake_"
 
 
 def storage_families(settings: Settings, store: Store) -> tuple[list[Family], str]:
-    """The families, and what they leave out, "" for nothing. Lists every version below the root.
-    Raises what the store raises, and UsageError for a region without prices.
+    """The families, and a note on what they leave out ("": nothing). Lists every version below the
+    root. Raises what the store raises, and UsageError for a region without prices.
     """
     prices = chosen_prices(settings, store)
     report = make_report(settings, store, prices, policy_of(settings))

@@ -1,4 +1,4 @@
-"""A Parquet file's rows in batches of bounded size.
+"""The rows of a Parquet file in batches of bounded size.
 
 Belongs here: reading. Does not: fetching objects (content), writing (parquet).
 """

@@ -40,7 +40,7 @@ def without_values(text: str, known: str) -> str:
 
 
 def quiet_libraries() -> None:
-    """Client libraries log requests and answers where somebody has turned their logs on: off."""
+    """Turns off the logs of client libraries, which contain requests and answers."""
     for name in _TALKATIVE:
         logger = logging.getLogger(name)
         if logger.getEffectiveLevel() < logging.INFO:

@@ -1,4 +1,4 @@
-"""How much memory and how many threads the statements of a session may take.
+"""The memory and threads that the statements of a session may use.
 
 Belongs here: when either changes. Does not: the amounts (connection), what a statement reads
 (understanding). What the user has set stays.

@@ -37,7 +37,7 @@ def compare(
     seed: int,
     samples: int,
 ) -> Compared:
-    """Asks both sides. `taken` is when the snapshot was. Raises what the server raises.
+    """Queries both sides. `taken` is when the snapshot was taken. Raises what the server raises.
 
     A day that older rules typed is compared as today's rules type it, as the server's day is.
     """

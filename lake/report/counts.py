@@ -43,7 +43,7 @@ class CachedSources:
 
 
 class _CachedSource:
-    """What lake.status asks a source."""
+    """The counts of a source that lake.status requests."""
 
     def __init__(
         self, source: Source, answer: Callable[[Hashable, Callable[[], Any]], Any]

@@ -34,8 +34,9 @@ class Guard:
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """One dataset. `held` are its days under an active hold; `kept_days` is what `[hot]` says that
-    the source keeps, `lateness_days` how long after its end a day may still grow.
+    """One dataset. `held` are its days under an active hold; `kept_days` is the number of days that
+    `[hot]` records that the source keeps, `lateness_days` how long after its end a day may still
+    grow.
     """
 
     status: DatasetStatus

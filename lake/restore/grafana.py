@@ -77,7 +77,7 @@ def added_to(
     tenant: str = "",
     env: Mapping[str, str] = os.environ,
 ) -> Iterator[None]:
-    """The data source is in that Grafana while the block runs. None: nothing happens.
+    """Adds the data source to that Grafana while the block runs. None: does nothing.
 
     Raises Refused, TransientError, PermanentError; MongoDB is no data source of Grafana's.
     """
@@ -104,7 +104,7 @@ class _Api:
             register_secret(token)
 
     def remove(self, uid: str) -> None:
-        """Nothing happens where there is none."""
+        """Removes it, if it is there."""
         self.ask("DELETE", f"/api/datasources/uid/{uid}", fine=(404,))
 
     def ask(

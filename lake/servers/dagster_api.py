@@ -1,6 +1,6 @@
-"""Asks a running Dagster over GraphQL: is it ready, launch this backfill, how far is it.
+"""Requests to a running Dagster over GraphQL: readiness, backfills and their progress.
 
-Belongs here: the few questions that we have, and what their answers mean.
+Belongs here: the few requests that the project needs, and what their answers mean.
 Does not: starting Dagster (dagster).
 """
 
@@ -177,7 +177,7 @@ class DagsterApi:
             )
 
     def launch_backfill(self, assets: Sequence[str], days: Sequence[str]) -> str:
-        """Asks for every day (YYYY-MM-DD) of every asset; returns the backfill's id."""
+        """Starts a backfill of every day (YYYY-MM-DD) of every asset; returns its id."""
         backfill = {
             "assetSelection": [{"path": [asset]} for asset in assets],
             "partitionNames": list(days),

@@ -23,7 +23,7 @@ _TAIL_LINES = 20
 
 
 def log_tail(path: Path, lines: int = _TAIL_LINES) -> str:
-    """The log's last lines, or a word that it is empty."""
+    """The log's last lines, or a note that it is empty."""
     if not path.exists():
         return "(no log)"
     text = path.read_text(encoding="utf-8", errors="replace").rstrip()

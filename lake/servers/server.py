@@ -102,7 +102,7 @@ class Server:
                 raise self._ended()
 
     def stop(self) -> None:
-        """Asks it to stop and returns when it is gone; its data are kept."""
+        """Stops it and returns when it has ended; its data are kept."""
         if self._process is not None:
             self._process.stop()
 

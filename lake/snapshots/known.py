@@ -1,4 +1,4 @@
-"""What is stored already, so that it is not uploaded again.
+"""What is already stored and need not be uploaded again.
 
 Belongs here: reading manifests and journals for it. Does not: what is stored (collecting).
 """

@@ -1,4 +1,4 @@
-"""The files below a server's directory, while the server goes on writing there.
+"""The files below the directory of a server that keeps writing there.
 
 Belongs here: finding all of them, the error where one can't be read. Does not: what they are,
 copying (collecting).

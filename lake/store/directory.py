@@ -129,7 +129,8 @@ class DirectoryStore:
             with self._alone():
                 begin = f"{key.replace('/', _SLASH)[-160:]}."
                 part = parts / f"{begin}{token_hex(8)}"
-                # As open() makes files: the umask, or the folder's default ACL, says who reads it.
+                # As open() makes files: the umask, or the folder's default ACL, decides who may
+                # read it.
                 descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
         try:

@@ -145,7 +145,7 @@ def no_answer_of_s3(where: str, found: object) -> LakeError:
 
 
 def endless_redirect(where: str) -> LakeError:
-    """botocore takes every redirect for one to another region, and asks for it again and again:
+    """botocore takes every redirect for one to another region, and follows it endlessly:
     RecursionError, by itself or within an error of its own.
     """
     return no_answer_of_s3(where, "a redirect")

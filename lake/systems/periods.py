@@ -1,6 +1,6 @@
-"""From when to when a server has data, found with few questions.
+"""The first and last day of a server's data, found with few requests.
 
-Belongs here: the search. Does not: the questions.
+Belongs here: the search. Does not: the requests.
 """
 
 from __future__ import annotations

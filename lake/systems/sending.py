@@ -1,4 +1,4 @@
-"""Requests sent in their order while the next ones are made.
+"""Sends requests in order while the next ones are prepared.
 
 Belongs here: one request at a time beside the caller, few that wait. Does not: their content.
 """
@@ -13,7 +13,7 @@ _WAITING = 3
 
 
 class Sending:
-    """A thread that sends; what it raises comes out of the next call."""
+    """A thread that sends; what it raises is raised by the next call."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, "replay")
@@ -31,5 +31,5 @@ class Sending:
             self._waiting.popleft().result()
 
     def close(self) -> None:
-        """What waits is given up."""
+        """Gives up requests that wait."""
         self._pool.shutdown(cancel_futures=True)

@@ -65,7 +65,7 @@ class WithoutServer:
         return 0
 
     def stop(self) -> None:
-        """See Source: nothing waits; rows come from the lake, whose reading ends at a batch."""
+        """See Source: no request waits; rows come from the lake, read batch by batch."""
 
     def close(self) -> None:
         """See Source."""

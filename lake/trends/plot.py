@@ -22,7 +22,7 @@ from lake.query import Answer
 from lake.trends.files import Panel, Trend
 
 _INCHES, _DPI = (12, 7), 100  # 1200 × 700
-# Told apart by people who see no red or no green, too (Okabe and Ito's palette).
+# Distinct for people who see no red or no green, too (Okabe and Ito's palette).
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#F0E442", "#000000")
 _QUIET = "#666666"
 _GREY, _OTHERS = "#bbbbbb", " others"

@@ -1,4 +1,4 @@
-"""Rollups of a dataset, as a trend reads them: over S3 from copies on this machine.
+"""Rollups of a dataset as a trend reads them: on S3, from copies on this machine.
 
 Belongs here: which table they are, the range macro over it. Does not: copying
 (lake.query.rollup_cache), which dataset is read (fitting).

@@ -2,12 +2,12 @@
 
 Belongs here: the order of the steps. Does not: which limit is right (plan).
 
-What keeps rows comes first: limits are raised before anything is asked or lowered, and where the
-run ends by an error, those that it has not come to are raised too. Before a limit is lowered the
-days are counted again, and after it too: rows that arrived in between, or that can't be counted,
-raise it to the greatest limit. A plan that is no longer fresh is made again first. Each change has
-two audit entries, `intended` before it and `done`, `abandoned` or `failed` after it; the next guard
-settles what a killed one left open.
+What keeps rows comes first: limits are raised before any question to the user and before any limit
+is lowered, and where the run ends by an error, those that it has not come to are raised too. Before
+a limit is lowered the days are counted again, and after it too: rows that arrived in between, or
+that can't be counted, raise it to the greatest limit. A plan that is no longer fresh is made again
+first. Each change has two audit entries, `intended` before it and `done`, `abandoned` or `failed`
+after it; the next guard settles what a killed one left open.
 """
 
 from __future__ import annotations

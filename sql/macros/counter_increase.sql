@@ -2,7 +2,7 @@
 --
 -- grain:      one value a sample: the growth in (sample before, sample]
 -- parameters: sample_value  the counter's value; NULL (a stale marker, NaN) is no sample
---             series        what tells one series from another: series_id
+--             series        what distinguishes series: series_id
 --             sample_ts     the sample's time
 --             query_starts  when the dataset's query was changed, see query_start_of
 --

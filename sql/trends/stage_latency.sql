@@ -10,7 +10,7 @@
 -- panel:      median, ms | lines | p50_ms
 -- panel:      95th percentile, ms | lines | p95_ms
 --
--- Runs that failed are counted, but their time is left out: a time-out says nothing of the
+-- Runs that failed are counted, but their time is left out: a time-out shows nothing about the
 -- stage's own pace. The first and the last week have the days of the range only.
 WITH runs AS (
     SELECT day, unnest(stages) AS run

@@ -51,7 +51,7 @@ def main() -> None:
         tokens = scan(edge, [0], paths)
         votes, bounds = np.zeros((len(paths), VOTES), np.int64), np.zeros((len(paths), 2), np.int64)
         count(tokens, paths, votes, bounds)
-        malformed += int(tokens.untold[0])
+        malformed += int(tokens.unrepresentable[0])
         paths.forget_surplus()
         try:
             locate(edge, "timestamp", or_id=True)

@@ -171,7 +171,7 @@ def _collection(collection: Collection[Document], options: Mapping[str, Any]) ->
     seen = [_amount(documents, oldest)]
     seen.append(f"{best.path}: a date in {best.share:.0%} of a sample, {_index_text(best)}")
     if options.get("capped"):
-        seen.append("capped: new documents overwrite the oldest, whatever [hot] mongo says")
+        seen.append("capped: new documents overwrite the oldest, whatever [hot] mongo is")
     if best.share < 1:
         seen.append('time_fallback = "_id" would export the others on their ObjectId\'s day')
     if others := [field.path for field in fields[1:]]:

@@ -40,7 +40,7 @@ _Path = tuple[str, ...]
 
 
 class MongoQuestions:
-    """Asks a restored server's database."""
+    """Queries a restored server's database."""
 
     def __init__(self, section: MongoSource, datasets: Sequence[MongoDataset]) -> None:
         self._section = section

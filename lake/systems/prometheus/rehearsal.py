@@ -29,7 +29,7 @@ _LONGEST_MS = 30 * 86_400_000
 
 
 class PrometheusQuestions:
-    """Asks a restored server."""
+    """Queries a restored server."""
 
     def __init__(self, endpoint: Mapping[str, str]) -> None:
         self._http = Http(PrometheusSource(url=endpoint["url"]), "prometheus")

@@ -13,7 +13,7 @@ FIRST_LIMIT = 5000  # Loki's default max_entries_limit_per_query
 
 @dataclass
 class Limit:
-    """The highest number of lines in one answer of this server, as far as it is known."""
+    """The highest known number of lines in one answer of this server."""
 
     cap: int | None = None
     _lock: Lock = field(default_factory=Lock, repr=False)

@@ -5,7 +5,7 @@ over a table's batches (rolling), storing it (lake.rollup), the rule of levels (
 
 A line's level is that of the view NAME_with_level; NULL where there is none.
 
-What only asks which rollup a dataset has does not import pyarrow: 0.2 s.
+Callers that only need to know which rollup a dataset has import no pyarrow: 0.2 s.
 """
 
 from __future__ import annotations

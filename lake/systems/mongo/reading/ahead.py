@@ -1,4 +1,4 @@
-"""Prefetching: makes the next item while the last one is used.
+"""Prefetching: makes the next item while the current one is used.
 
 Belongs here: one thread that runs one step ahead. Does not: what the steps are.
 """

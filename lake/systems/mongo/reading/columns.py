@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lake.systems.mongo.reading.extended import UnsayableError, extended
+from lake.systems.mongo.reading.extended import UnrepresentableError, extended
 from lake.systems.mongo.reading.kinds import Int32s, Kind, UInt8s
 from lake.systems.mongo.reading.left_out import LeftOut
 from lake.systems.mongo.reading.loops import fill
@@ -76,7 +76,7 @@ class Builder:
     def _left_over(self, tokens: Tokens, held: Held) -> tuple[pa.Array, pa.Array]:
         """The columns `_rest` and `_raw`."""
         rest, typed = self._rest(tokens, held)
-        rows = np.flatnonzero(tokens.untold.astype(np.bool_) | ~typed).tolist()
+        rows = np.flatnonzero(tokens.unrepresentable.astype(np.bool_) | ~typed).tolist()
         self.tally.with_rest += len(rest)
         self.tally.with_raw += len(rows)
         raw = {row: tokens.document(row) for row in rows}
@@ -94,7 +94,7 @@ class Builder:
             at = int(tokens.at[entry] - tokens.starts[row])
             try:
                 value = extended(document, int(tokens.tag[entry]), at)
-            except UnsayableError:
+            except UnrepresentableError:
                 typed[row] = False
                 continue
             _put(objects.setdefault(row, {}), self.paths.steps(int(tokens.path[entry])), value)

@@ -1,7 +1,7 @@
 """BSON documents taken apart one element at a time.
 
-Belongs here: where an element begins and ends, in plain Python: for the rare value and the
-single document. Does not: whole batches (scan), what a value means.
+Belongs here: where an element begins and ends, in plain Python, for rare values and single
+documents. Does not: whole batches (scan), what a value means.
 """
 
 from __future__ import annotations

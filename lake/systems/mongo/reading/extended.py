@@ -30,19 +30,19 @@ _MAX_DEPTH = 200
 _DBREF_ARGUMENTS = frozenset({b"collection", b"id", b"database", b"_extra", b"self"})
 
 
-class UnsayableError(ValueError):
+class UnrepresentableError(ValueError):
     """Read back from Extended JSON, the value would be another one."""
 
 
 def extended(data: bytes, tag: int, at: int, depth: int = 0) -> Any:
     """What json.dumps makes canonical Extended JSON of.
 
-    Raises UnsayableError: a name twice, an object that looks like Extended JSON itself, text
+    Raises UnrepresentableError: a name twice, an object that looks like Extended JSON itself, text
     that is not UTF-8, a NaN's payload, the types that bson.json_util does not give back
     (symbol, undefined, DBPointer), unusual encodings, more than 200 levels.
     """
     if depth > _MAX_DEPTH:
-        raise UnsayableError("too many levels")
+        raise UnrepresentableError("too many levels")
     try:
         if tag in {0x03, 0x04}:
             return (_document if tag == 0x03 else _array)(data, at, depth + 1)
@@ -50,21 +50,21 @@ def extended(data: bytes, tag: int, at: int, depth: int = 0) -> Any:
             return _code_with_scope(data, at, depth + 1)
         say = _SAY.get(tag)
         if say is None:
-            raise UnsayableError(f"type 0x{tag:02x}")
+            raise UnrepresentableError(f"type 0x{tag:02x}")
         return say(data, at)
     except (MalformedError, IndexError, StructError) as error:
-        raise UnsayableError(str(error)) from error
+        raise UnrepresentableError(str(error)) from error
 
 
 def extended_line(document: bytes) -> dict[str, Any]:
     """The same for a whole document that is to stand alone, as a line of JSON does.
 
     It must not look like a value in Extended JSON either, as a document with `$ref` and
-    `$id` would. Raises UnsayableError.
+    `$id` would. Raises UnrepresentableError.
     """
     fields: dict[str, Any] = extended(document, 0x03, 0)
     if not EXTENDED_NAMES.isdisjoint(name.encode() for name in fields):
-        raise UnsayableError("looks like Extended JSON")
+        raise UnrepresentableError("looks like Extended JSON")
     return fields
 
 
@@ -74,13 +74,13 @@ def _document(data: bytes, at: int, depth: int) -> dict[str, Any]:
     reference: dict[bytes, int] = {}
     for tag, name, begin, _ in elements(data, at):
         if name in names:
-            raise UnsayableError("a name twice")
+            raise UnrepresentableError("a name twice")
         names.add(name)
         if name in EXTENDED_NAMES:
             reference[name] = tag
         message[_text(name)] = extended(data, tag, begin, depth)
     if reference and not _is_dbref(reference, names):
-        raise UnsayableError("looks like Extended JSON")
+        raise UnrepresentableError("looks like Extended JSON")
     return message
 
 
@@ -97,7 +97,7 @@ def _array(data: bytes, at: int, depth: int) -> list[Any]:
     message = []
     for index, (tag, name, begin, _) in enumerate(elements(data, at)):
         if name != b"%d" % index:
-            raise UnsayableError("an array with unusual keys")
+            raise UnrepresentableError("an array with unusual keys")
         message.append(extended(data, tag, begin, depth))
     return message
 
@@ -106,13 +106,13 @@ def _text(raw: bytes) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
-        raise UnsayableError("not UTF-8") from error
+        raise UnrepresentableError("not UTF-8") from error
 
 
 def _string(data: bytes, at: int) -> str:
     end = at + 4 + _int32(data, at)[0]
     if end < at + 5 or data[end - 1] != 0:
-        raise UnsayableError("a string without its closing zero")
+        raise UnrepresentableError("a string without its closing zero")
     return _text(data[at + 4 : end - 1])
 
 
@@ -120,7 +120,7 @@ def _number_double(data: bytes, at: int) -> dict[str, str]:
     (number,) = _double(data, at)
     if math.isnan(number):
         if data[at : at + 8] != _PLAIN_NAN:
-            raise UnsayableError("a NaN's payload")
+            raise UnrepresentableError("a NaN's payload")
         return {"$numberDouble": "NaN"}
     if math.isinf(number):
         return {"$numberDouble": "Infinity" if number > 0 else "-Infinity"}
@@ -132,7 +132,7 @@ def _binary(data: bytes, at: int) -> dict[str, Any]:
     content = data[at + 5 : at + 5 + length]
     if subtype == 0x02:
         if length < 4 or _int32(content)[0] != length - 4:
-            raise UnsayableError("an old binary with a wrong length")
+            raise UnrepresentableError("an old binary with a wrong length")
         content = content[4:]
     encoded = base64.b64encode(content).decode("ascii")
     return {"$binary": {"base64": encoded, "subType": f"{subtype:02x}"}}
@@ -140,7 +140,7 @@ def _binary(data: bytes, at: int) -> dict[str, Any]:
 
 def _bool(data: bytes, at: int) -> bool:
     if data[at] > 1:
-        raise UnsayableError("neither true nor false")
+        raise UnrepresentableError("neither true nor false")
     return data[at] == 1
 
 
@@ -148,7 +148,7 @@ def _regex(data: bytes, at: int) -> dict[str, Any]:
     end = data.index(0, at)
     pattern, options = _text(data[at:end]), _text(data[end + 1 : data.index(0, end + 1)])
     if options != "".join(letter for letter in _REGEX_OPTIONS if letter in options):
-        raise UnsayableError("unknown or unordered options of a regular expression")
+        raise UnrepresentableError("unknown or unordered options of a regular expression")
     return {"$regularExpression": {"pattern": pattern, "options": options}}
 
 
@@ -156,7 +156,7 @@ def _code_with_scope(data: bytes, at: int, depth: int) -> dict[str, Any]:
     code = _string(data, at + 4)
     scope_at = at + 8 + _int32(data, at + 4)[0]
     if scope_at + _int32(data, scope_at)[0] != at + _int32(data, at)[0]:
-        raise UnsayableError("code with a scope of a wrong length")
+        raise UnrepresentableError("code with a scope of a wrong length")
     return {"$code": code, "$scope": extended(data, 0x03, scope_at, depth)}
 
 
@@ -168,7 +168,7 @@ def _timestamp(data: bytes, at: int) -> dict[str, Any]:
 def _decimal(data: bytes, at: int) -> dict[str, str]:
     number = Decimal128.from_bid(data[at : at + 16])
     if Decimal128(str(number)).bid != number.bid:
-        raise UnsayableError("an unusual encoding of a decimal")
+        raise UnrepresentableError("an unusual encoding of a decimal")
     return {"$numberDecimal": str(number)}
 
 

@@ -1,4 +1,4 @@
-"""What a day's documents are sorted by, found in a server's answer.
+"""The sort keys of a day's documents, found in a server's answer.
 
 Belongs here: where documents begin, their time and `_id`, without looking at more of them.
 Does not: sorting (spool), their other fields (scan).

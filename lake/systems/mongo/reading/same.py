@@ -1,6 +1,6 @@
 """An order-independent hash of a set of documents, to compare two sets.
 
-Belongs here: what a document's bytes have to have in common. Does not: where documents come
+Belongs here: which differences between documents do not count. Does not: where documents come
 from, who compares.
 
 Documents are the same if they have the same fields with equal values, as rebuilding promises:

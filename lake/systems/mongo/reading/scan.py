@@ -24,12 +24,12 @@ from lake.systems.mongo.reading.paths import Paths
 class Tokens:
     """All values of a batch of documents, in the order of their bytes.
 
-    One entry per value: `row` the document's number, `path` its number, `tag` the BSON type,
-    `at` where in `data` the value begins, `owner` the entry of the document or array that
-    it lies in (−1: the document itself), `kind` the column that would hold it exactly, or
-    Kind.NONE. `untold` marks the rows that Extended JSON can't represent for a reason that no
-    single kind shows: a name twice, a name that is not text or such as `$oid`, a NaN with a sign
-    or payload, bytes that are no BSON. The last have no entries.
+    One entry per value: `row` the document's number, `path` its number, `tag` the BSON type, `at`
+    where in `data` the value begins, `owner` the entry of the document or array that it lies in
+    (−1: the document itself), `kind` the column that would hold it exactly, or Kind.NONE.
+    `unrepresentable` marks the rows that Extended JSON can't represent for a reason that no single
+    kind shows: a name twice, a name that is not text or such as `$oid`, a NaN with a sign or
+    payload, bytes that are no BSON. The last have no entries.
     """
 
     data: UInt8s
@@ -40,7 +40,7 @@ class Tokens:
     at: Int32s
     owner: Int32s
     kind: Kinds
-    untold: UInt8s
+    unrepresentable: UInt8s
 
     @property
     def rows(self) -> int:
@@ -60,17 +60,17 @@ def scan(data: Any, starts: Sequence[int] | npt.NDArray[np.int64], paths: Paths)
     most = len(content) // 2 + 1  # a value takes two bytes at least; what isn't used isn't touched
     row, path, at, owner = (np.empty(most, np.int32) for _ in range(4))
     tag, kind = np.empty(most, np.uint8), np.empty(most, np.int8)
-    untold = np.zeros(len(begins), np.uint8)
+    unrepresentable = np.zeros(len(begins), np.uint8)
     paths.table[: len(paths), LAST] = -1
     done = np.zeros(2, np.int64)  # documents, entries
     opened = np.empty((loop.LEVELS, 5), np.int64)
     while not loop.scan(
         content, begins, paths.table, paths.slots, paths.names, paths.state,
-        done, row, path, tag, at, owner, kind, untold, opened,
+        done, row, path, tag, at, owner, kind, unrepresentable, opened,
     ):  # fmt: skip
         paths.grow()
     used = int(done[1])
     return Tokens(
         content, begins, row[:used], path[:used], tag[:used], at[:used], owner[:used],
-        kind[:used], untold,
+        kind[:used], unrepresentable,
     )  # fmt: skip

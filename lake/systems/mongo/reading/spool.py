@@ -1,4 +1,4 @@
-"""A day's documents on disk: taken as they come, given back in one fixed order.
+"""A day's documents on disk: added in any order, returned in one fixed order.
 
 Belongs here: files by the hour, sorting. Does not: where documents come from or go to.
 """

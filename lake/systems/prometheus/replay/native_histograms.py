@@ -54,7 +54,7 @@ def _bound(schema: int, index: int) -> float:
 
 
 class HistogramWriter:
-    """Knows the layouts that it has seen; one for a partition."""
+    """Writes histograms and caches their layouts; one writer per partition."""
 
     def __init__(self, remarks: Remarks) -> None:
         self._remarks = remarks

@@ -12,7 +12,7 @@ no number (+Inf and -Inf in one hour).
 
 Native histograms are in `histogram` alone: see histograms.
 
-What only asks which rollup a dataset has does not import pyarrow: 0.2 s.
+Callers that only need to know which rollup a dataset has import no pyarrow: 0.2 s.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Finding what documents are sorted by, and bringing them into another order.
+"""Finding the sort keys of documents, and reordering documents.
 
 Belongs here: the loops of locate and spool. Does not: what is done with the places found.
 """

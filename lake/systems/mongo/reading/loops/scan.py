@@ -117,7 +117,21 @@ def _is_index(data, at, stop, index):
     )
 )
 def scan(  # noqa: PLR0912, PLR0915  one loop: what it keeps stays in registers
-    data, starts, table, slots, names, state, done, row, path, tag, at, owner, kind, untold, opened
+    data,
+    starts,
+    table,
+    slots,
+    names,
+    state,
+    done,
+    row,
+    path,
+    tag,
+    at,
+    owner,
+    kind,
+    unrepresentable,
+    opened,
 ):
     """The documents from done[0] on, entries from done[1] on; False where paths are full."""
     entry = done[1]
@@ -174,7 +188,7 @@ def scan(  # noqa: PLR0912, PLR0915  one loop: what it keeps stays in registers
                 # Again from the document's beginning, with more room.
                 for index in range(first_entry, entry):
                     table[path[index], LAST] = -1
-                untold[number] = 0
+                unrepresentable[number] = 0
                 done[0], done[1] = number, first_entry
                 return False
             value_kind = end_and_kind(data, type_, pos, last)
@@ -187,23 +201,23 @@ def scan(  # noqa: PLR0912, PLR0915  one loop: what it keeps stays in registers
             at[entry], owner[entry] = pos, own
             if value_kind == ODD_NAN:
                 value_kind = _DOUBLE
-                untold[number] = 1
+                unrepresentable[number] = 1
             if flags & NO_TEXT:
                 value_kind = _NONE
-                untold[number] = 1
+                unrepresentable[number] = 1
             if flags & EXTENDED:
                 value_kind = _NONE
                 if own >= 0:
                     # What lies in such an object goes with it: a DBRef is one value.
                     kind[own] = _NONE
                 else:
-                    untold[number] = 1
+                    unrepresentable[number] = 1
             if not flags & IS_ITEM:
                 twin = table[child, LAST]
                 if twin >= first_entry and owner[twin] == own:
                     value_kind = kind[twin] = _NONE
                     if own < 0 or not flags & EXTENDED:
-                        untold[number] = 1
+                        unrepresentable[number] = 1
                 table[child, LAST] = entry
             kind[entry] = value_kind
             before = child
@@ -225,6 +239,6 @@ def scan(  # noqa: PLR0912, PLR0915  one loop: what it keeps stays in registers
             for index in range(first_entry, entry):
                 table[path[index], LAST] = -1
             entry = first_entry
-            untold[number] = 1
+            unrepresentable[number] = 1
     done[0], done[1] = len(starts), entry
     return True
