@@ -37,7 +37,7 @@ from lake.snapshots.manifest import (
     snapshot_prefix,
 )
 from lake.snapshots.standalone import store_script
-from lake.store import ObjectStat, Store
+from lake.store import ObjectStat, Store, Unfinished
 from lake.systems.registry import open_snapshotter
 
 _PARALLEL = 4
@@ -319,15 +319,36 @@ def clean(store: Store, system: str) -> int:
 
 
 def _clean(store: Store, system: str, may_go: Callable[[str], bool]) -> int:
+    objects, uploads = unneeded(store, system)
+    freed = 0
+    for stat in objects:
+        if may_go(stat.key):
+            store.delete(stat.key)
+            freed += stat.bytes
+    for upload in uploads:
+        if may_go(upload.key):
+            store.abandon(upload)
+    return freed
+
+
+def unneeded(store: Store, system: str) -> tuple[list[ObjectStat], list[Unfinished]]:
+    """What runs have stored that no manifest of the system needs, and what they have sent of more.
+    Some of it may belong to a run that goes on. Raises BadData where a manifest can't be read.
+    """
     needed = {
         stored.key for manifest in list_snapshots(store, (system,)) for stored in manifest.objects
     }
-    freed = 0
-    for stat in list(store.list(f"{system}/")):
-        if stat.key not in needed and _age_s(stat.key) is not None and may_go(stat.key):
-            store.delete(stat.key)
-            freed += stat.bytes
-    return freed
+    objects = [
+        stat
+        for stat in store.list(f"{system}/")
+        if stat.key not in needed and _age_s(stat.key) is not None
+    ]
+    uploads = [
+        upload
+        for upload in store.unfinished(f"{system}/")
+        if not upload.alive and _age_s(upload.key) is not None
+    ]
+    return objects, uploads
 
 
 def require_quiet(store: Store, system: str) -> None:

@@ -19,17 +19,24 @@ from lake.base.sizes import counted, size
 from lake.cli.completing import DatasetType
 from lake.cli.confirming import confirm
 from lake.cli.options import DayType, config_option, json_option
+from lake.cli.standard_streams import input_lines
 
 if TYPE_CHECKING:
     from lake.erase import ErasurePlan, ErasureResult
     from lake.erase.erasing import ErasedDay
 
 _LISTED = 10
+_IN_REST = "contains(_rest, to_json('…')) OR contains(hex(_raw), concat('00', hex('…'), '00'))"
 
 
 @click.command()
 @click.argument("dataset", type=DatasetType())
-@click.option("--where", metavar="SQL", required=True, help="Condition on the dataset's columns.")
+@click.option(
+    "--where",
+    metavar="SQL",
+    required=True,
+    help="Condition on the dataset's columns; - reads it from standard input.",
+)
 @click.option("--from", "start", type=DayType(), help="Start day (UTC; default: the first).")
 @click.option("--to", "end", type=DayType(), help="End day (UTC, exclusive; default: the last).")
 @click.option("--reason", default="", metavar="TEXT", help="Reason for the audit log.")
@@ -62,10 +69,12 @@ def erase(
 
     Erases nothing from sources and snapshots. Refuses if a hold covers a day with a matching row.
     An erased day is not exported again without `lake export --allow-erased`. The condition
-    itself is not stored; the audit log records its columns, the rows by day and the reason.
+    itself is not stored; the audit log records its columns, the rows by day and the reason. With
+    --where - it is not in the machine's list of processes and the shell's history, either.
 
     A value that its column leaves out (`lake describe`) does not match: a condition on _rest and
-    _raw, such as OR _rest LIKE '%kim%' OR contains(hex(_raw), hex('kim')), finds the rows.
+    _raw finds the rows: OR contains(_rest, to_json('kim')) OR
+    contains(hex(_raw), concat('00', hex('kim'), '00')).
 
     Exit status: 1 if a day or such a value was not searched, or a day not erased.
 
@@ -81,6 +90,8 @@ def erase(
     if dry_run and yes:
         raise UsageError("--dry-run and --yes exclude each other")
     require_range(start, end)
+    if where == "-":
+        where = "".join(input_lines()).strip()
     settings = load(config)
     chosen = settings.dataset_named(dataset)
     result: ErasureResult | None = None
@@ -125,9 +136,12 @@ def _plan_lines(plan: ErasurePlan) -> Iterator[str]:
         yield f"  not searched  {sentence}"
     if plan.left_out:
         yield "  a condition on _rest and _raw searches these, such as"
-        yield "  … OR _rest LIKE '%…%' OR contains(hex(_raw), hex('…'))"
+        yield f"  … OR {_IN_REST}"
     for sentence in plan.as_text:
-        yield f"  as text    {sentence}; LIKE '%…%' finds a value in it"
+        yield f"  as text    {sentence}; contains(…, to_json('…')) finds a value in it"
+    for sentence in plan.encoded:
+        yield f"  as base64  {sentence}; this finds a UUID:"
+        yield "  … OR contains(_rest, to_base64(unhex(replace('UUID', '-', ''))))"
     for snapshot in plan.snapshots:
         until = f"until {snapshot.until}, " if snapshot.until else ""
         yield f"  still in   snapshot {snapshot.system} {snapshot.day}: {until}{snapshot.why}"
@@ -139,6 +153,8 @@ def _plan_lines(plan: ErasurePlan) -> Iterator[str]:
         yield f"  still in   {sentence}"
     if plan.versions:
         yield f"  still in   {plan.versions}"
+    for sentence in plan.unused:
+        yield f"  still in   {sentence}"
     if plan.rollups_alone:
         alone = counted(len(plan.rollups_alone), "rollup")
         yield f"  not searched  {alone} of retired days, which have no rows left"

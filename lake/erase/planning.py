@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC
 from types import TracebackType
 from typing import Any
 
 from lake.base.day import Day
 from lake.base.errors import BadData, LakeError, Missing
-from lake.base.sizes import counted
+from lake.base.sizes import counted, size
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.erase.condition import Condition, parse
@@ -30,6 +31,8 @@ from lake.partition.layout import (
     partition_of_table,
     rollup_manifest_prefix,
     rollup_of_manifest,
+    rollup_of_object,
+    rollup_prefix,
     table_prefix,
 )
 from lake.partition.ledger import read_ledger, read_manifest_in_place
@@ -42,6 +45,8 @@ from lake.query.question import Question, Range, Reads
 from lake.query.tables import Table
 from lake.retention.rules import kept_until
 from lake.retired import read_retired
+from lake.snapshot import unneeded
+from lake.snapshots.journal import JOURNAL
 from lake.snapshots.manifest import SnapshotManifest, read_snapshot, snapshot_days
 from lake.store import Store
 from lake.systems.registry import system
@@ -99,7 +104,9 @@ class ErasurePlan:
     `_rest` they are about documents that have values in `_raw` alone. `elsewhere` are other
     datasets with days in the lake that have the same rows, or may have: an erasure is of one.
     `as_text` are sentences about columns of the condition in which arrays and sub-documents are
-    text, which `=` does not search.
+    text, which `=` does not search; `encoded` about binary values in `_rest`, which their own text
+    does not find. `unused` are sentences about what killed exports and snapshots left in the store,
+    which may have the rows.
     """
 
     dataset: str
@@ -114,6 +121,8 @@ class ErasurePlan:
     left_out: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
     as_text: tuple[str, ...] = ()
+    encoded: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
 
     @property
     def matched(self) -> int:
@@ -141,6 +150,8 @@ class ErasurePlan:
             "left_out": list(self.left_out),
             "elsewhere": list(self.elsewhere),
             "as_text": list(self.as_text),
+            "encoded": list(self.encoded),
+            "unused": list(self.unused),
         }
 
 
@@ -232,6 +243,8 @@ class Planner:
             tuple(self._left_out(start, end)),
             tuple(self._elsewhere(start, end)),
             tuple(nested_as_text(self._table, *self._reading(start, end))),
+            tuple(self._encoded(manifests)),
+            (*self._uploads(start, end), *(self._unused() if affected else ())),
         )
 
     def _elsewhere(self, start: Day | None, end: Day | None) -> Iterator[str]:
@@ -279,12 +292,12 @@ class Planner:
                     f"{counted(len(of_days), 'day')} may have values in _raw alone"
                 )
 
-    def _matched(self, manifest: Manifest) -> int | str:
+    def _matched(self, manifest: Manifest, condition: Condition | None = None) -> int | str:
         """The rows that match, or why they can't be counted: another day's may be."""
         day = Day.parse(manifest.day)
-        table = self.table_with(manifest)
+        table, condition = self.table_with(manifest), condition or self.condition
         try:
-            return matching(self.connection, table, day, table.url(manifest.key), self.condition)
+            return matching(self.connection, table, day, table.url(manifest.key), condition)
         except LakeError as error:
             found = error.parts.get("found", "")
             return f"{error.what}: {found}" if found else error.what
@@ -295,6 +308,63 @@ class Planner:
             known = partition_of_table(stat.key)
             if known and known[1] not in self._ledger and _within(known[1], start, end):
                 yield str(known[1]), "an object without a manifest; `lake status --repair` fixes it"
+
+    def _uploads(self, start: Day | None, end: Day | None) -> Iterator[str]:
+        """As sentences: what runs have sent of a day and not finished, such as killed exports."""
+        name = self.dataset.name
+        for prefix in (table_prefix(name), rollup_prefix(name)):
+            for upload in self.store.unfinished(prefix):
+                known = partition_of_table(upload.key) or rollup_of_object(upload.key)
+                if upload.alive or not known or known[0] != name:
+                    continue
+                if _within(known[1], start, end):
+                    begun = f"{upload.begun.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+                    yield (
+                        f"an unfinished upload of {known[1]}, perhaps, begun {begun}; `lake status "
+                        "--repair` removes that of a killed run, on S3 an hour after it began"
+                    )
+
+    def _encoded(self, manifests: Sequence[Manifest]) -> Iterator[str]:
+        """Of a condition on `_rest`: rows that it does not match and whose `_rest` has binary
+        values, which are base64 there.
+        """
+        if (REST,) not in self.condition.paths:
+            return
+        binary = replace(
+            self.condition,
+            text=f"contains({REST}, '\"$binary\"') AND {self.condition.sql} IS NOT TRUE",
+        )
+        days = [m for m in manifests if _numbers_left_out(m)]
+        with ThreadPoolExecutor(_PARALLEL) as pool:
+            counted_on = pool.map(lambda manifest: self._matched(manifest, binary), days)
+            of_days = [rows for rows in counted_on if isinstance(rows, int) and rows]
+        if of_days:
+            yield (
+                f"{self.dataset.name}: {counted(sum(of_days), 'document')} on "
+                f"{counted(len(of_days), 'day')} with binary values, such as UUIDs, in {REST}"
+            )
+
+    def _unused(self) -> Iterator[str]:
+        name = self.dataset.source
+        if not system(name).has_snapshots:
+            return
+        try:
+            objects, uploads = unneeded(self.store, name)
+        except (BadData, Missing):  # the plan lists that snapshot
+            return
+        objects = [stat for stat in objects if not stat.key.endswith(f"/{JOURNAL}")]
+        uploads = [upload for upload in uploads if not upload.key.endswith(f"/{JOURNAL}")]
+        parts = [
+            f"{counted(len(objects), 'object')} ({size(sum(stat.bytes for stat in objects))})"
+            if objects
+            else "",
+            counted(len(uploads), "unfinished upload") if uploads else "",
+        ]
+        if any(parts):
+            yield (
+                f"{' and '.join(filter(None, parts))} below {name}/ that no snapshot needs, from "
+                "killed or replaced ones; `lake snapshots clean` removes what is older than a day"
+            )
 
     def _snapshots(self, days: Sequence[Day], held: Holds, today: Day) -> Iterator[SnapshotPlan]:
         name = self.dataset.source
@@ -350,6 +420,10 @@ class Planner:
 
 def _within(day: Day, start: Day | None, end: Day | None) -> bool:
     return (start is None or day >= start) and (end is None or day < end)
+
+
+def _numbers_left_out(manifest: Manifest) -> bool:
+    return bool(manifest.details.get("left_out") or manifest.details.get("left_out_others"))
 
 
 def _day_plan(manifest: Manifest, matched: int, held: Holds, *, rolled: bool) -> DayPlan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import hmac
 import json
 
 import duckdb
@@ -159,6 +160,16 @@ def test_what_was_not_searched_is_no_success(two_days, lake):
     assert (code, "without a manifest" in out) == (1, True)
     two_days.store.write(key, text)
     assert lake("erase", "events", "--where", WHERE, "--dry-run")[0] == 0
+
+
+def test_the_condition_from_standard_input(two_days, lake, monkeypatch):
+    key = "k" * 32
+    monkeypatch.setenv("LAKE_PRIVACY__HASH_KEY", key)
+    monkeypatch.setattr("lake.cli.erase.input_lines", lambda: iter([WHERE, "\n"]))
+    assert lake("erase", "events", "--where", "-", "--yes")[0] == 0
+    ((record, _),) = read_erasures(two_days.store)
+    digest = hmac.digest(key.encode(), WHERE.encode(), "sha256").hex()  # of the text alone
+    assert (record.days[DAY]["rows"], record.condition["hmac_sha256"]) == (1, digest)
 
 
 def test_without_a_terminal_it_needs_yes(two_days, lake):
