@@ -132,6 +132,7 @@ def test_histograms_in_the_sampled_form_are_not_lost(version, in_order_url, expo
     assert "histograms" in details["remote_read"]
 
 
+@pytest.mark.slow
 def test_a_server_that_bears_little_is_asked_for_less(proxy, metric, raw_url, export):
     for number in range(5):
         write(raw_url, series({"__name__": f"{metric}_{number}", "case": str(number)},
