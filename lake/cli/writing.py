@@ -38,8 +38,7 @@ def write_file(file: Path, text: str, mode: int | None = None) -> None:
     this user is written to. `mode`: the permissions of a new file. Raises UsageError.
     """
     try:
-        is_device = file.absolute().is_relative_to("/dev") or (file.exists() and not file.is_file())
-        if is_device or not os.access(Path(os.path.realpath(file)).parent, os.W_OK):
+        if _is_stream(file) or not os.access(Path(os.path.realpath(file)).parent, os.W_OK):
             file.write_text(text, "utf-8")
         else:
             with replaced_at_once(file) as part:
@@ -54,3 +53,11 @@ def write_file(file: Path, text: str, mode: int | None = None) -> None:
             found=cause(error),
             remedy="create the directory, or name another file",
         ) from error
+
+
+def _is_stream(file: Path) -> bool:
+    """What is written to as it is: a pipe, a device, also a name of an open file."""
+    if file.exists() and not file.is_file():
+        return True
+    place = file.absolute()
+    return place.is_relative_to("/dev") and not place.is_relative_to("/dev/shm")  # noqa: S108

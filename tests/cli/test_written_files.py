@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from click.testing import CliRunner
@@ -14,8 +16,14 @@ from lake.cli.writing import write_file
 from lake.report import files
 
 
-def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
-    file, link = tmp_path / "page", tmp_path / "link"
+@pytest.fixture(params=["/dev/shm", None], ids=["in memory", "elsewhere"])
+def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
+    with TemporaryDirectory(dir=request.param) as name:
+        yield Path(name)
+
+
+def test_a_file_is_replaced_in_one_step(folder: Path) -> None:
+    file, link = folder / "page", folder / "link"
     link.symlink_to(file)
     for text in ("before", "now"):
         write_file(link, text)
@@ -23,7 +31,7 @@ def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
         write_file(link, "x" * 5000)
     assert file.read_text() == "now"
     assert link.is_symlink()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "page"]
+    assert sorted(path.name for path in folder.iterdir()) == ["link", "page"]
 
 
 def test_a_page_keeps_the_permissions_of_the_one_before(tmp_path: Path) -> None:
