@@ -1,4 +1,4 @@
-"""Temporary files of tests lie in memory where there is room: a quarter of the time was the disk's.
+"""Temporary files of tests lie in memory where there is room: the disk takes a quarter of the time.
 
 Belongs here: whether there is room. Does not: what tests write; the user's own choice, TMPDIR.
 """
@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 _MEMORY = Path("/dev/shm")
-_NEEDED = 6 * 2**30  # bytes: thrice what a run of the whole suite has at a time
+_NEEDED = 6 * 2**30  # bytes; a run of the whole suite has up to 1.6 GiB at a time
 
 
 def use_memory() -> None:
