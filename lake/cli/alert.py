@@ -65,9 +65,10 @@ def check(as_json: bool, config: str | None) -> None:
     """Lists the problems that the ledger shows.
 
     \b
-    Rows that a source is about to delete and the lake does not hold, with the hour ([hot]);
-    damaged and differing days; no export for 36 hours; an expiry guard that does not run;
-    differences that the last `lake verify --record` found.
+    Rows that a source is about to delete and the lake does not hold, with the
+    hour ([hot]); damaged and differing days; no export for 36 hours; an expiry
+    guard that does not run; differences that the last `lake verify --record`
+    found.
 
     Reads manifests, no source, and sends nothing. Dagster runs the same checks every 15 minutes
     and sends the alerts.

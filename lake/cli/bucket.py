@@ -41,7 +41,6 @@ def bucket() -> None:
 def plan(as_json: bool, config: str | None) -> None:
     """Compares the bucket with [bucket] and shows the differences.
 
-    \b
     Compares region, block of public access, ownership, default encryption,
     versioning, Object Lock, lifecycle rules, and the denial of requests without TLS.
     Other lifecycle rules and policy statements stay. Other rules that delete the

@@ -63,13 +63,17 @@ def cost(
     \b
     Bytes and objects by kind, system, dataset, storage class, version and month;
     daily growth of each dataset, from its manifests;
-    cost of storage and requests in each of the next twelve months, under the retention policy.
+    cost of storage and requests in each of the next twelve months, under the
+    retention policy.
 
     \b
     Changes for --what-if (KIND: tables, rollups, snapshots):
-      retention=configured     the times and rules of [retention] where it is not enabled
-      bucket=configured        the storage classes of [bucket] where it is not configured
-      retention.KIND=1y        age at which objects are deleted (d, w, m, y, forever)
+      retention=configured     the times and rules of [retention], where it is not
+                               enabled
+      bucket=configured        the storage classes of [bucket], where it is not
+                               configured
+      retention.KIND=1y        age at which objects are deleted (d, w, m, y,
+                               forever)
       class.KIND=GLACIER_IR    storage class
       after.KIND=30d           age at which objects move to that class
       noncurrent=0.5           factor for noncurrent versions

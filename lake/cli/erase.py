@@ -79,7 +79,8 @@ def erase(
     Exit status: 1 if a day or such a value was not searched, or a day not erased.
 
     \b
-    Example:  lake erase usage_analytics --where "user_id = 'kim'" --reason "request 114"
+    Example:  lake erase usage_analytics --where "user_id = 'kim'" \\
+                         --reason "request 114"
     """
     from lake.config.settings import load  # noqa: PLC0415
     from lake.erase import Planner  # noqa: PLC0415

@@ -62,7 +62,8 @@ def add(
     A hold that can't be read counts as a hold of everything.
 
     \b
-    Example:  lake hold add usage_analytics --from 2026-07-01 --to 2026-08-01 --reason "case 17"
+    Example:  lake hold add usage_analytics --from 2026-07-01 --to 2026-08-01 \\
+                            --reason "case 17"
     """
     from lake.config.settings import load  # noqa: PLC0415
     from lake.holds.changing import add as add_hold  # noqa: PLC0415

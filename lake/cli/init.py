@@ -68,7 +68,7 @@ def init(
     (LAKE_SOURCES__MONGO__URI, LAKE_SOURCES__LOKI__BEARER_TOKEN, ...).
 
     \b
-    Example:  lake init --prometheus http://127.0.0.1:9090 --root s3://my-bucket/lake
+    Example:  lake init --prometheus http://127.0.0.1:9090 --root s3://my-bucket
     """
     from lake.config.settings import DEFAULT_FILE  # noqa: PLC0415
     from lake.discover import LakeToml, look  # noqa: PLC0415

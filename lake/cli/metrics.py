@@ -37,10 +37,12 @@ def metrics(output: str | None, storage: bool, sources: bool, config: str | None
 
     \b
     For each dataset:
-      days by state, the lag, the time at which the source deletes the first unproven row;
+      days by state, the lag, the time at which the source deletes the first
+      unproven row;
       the newest proven day with its rows and bytes, the last successful export;
       rollups by state; the expiry guard: last run, limit, whether it is held.
-    For each system: the newest snapshot's age, the days that it holds in full, the last rehearsal.
+    For each system: the newest snapshot's age, the days that it holds in full,
+      the last rehearsal.
     When retention last ran.
 
     With --storage instead: bytes and objects of every version by kind and storage class, growth,
@@ -53,7 +55,7 @@ def metrics(output: str | None, storage: bool, sources: bool, config: str | None
     deploy/prometheus/rules/monitoring-lake.yml has alert rules for these metrics.
 
     \b
-    Example:  lake metrics --output /var/lib/node_exporter/textfile/monitoring-lake.prom
+    Example:  lake metrics --output /var/lib/node_exporter/textfile/lake.prom
     """
     from lake.config.settings import load  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415

@@ -71,7 +71,8 @@ def query(
 
     \b
     Example:  lake query "SELECT day, count(*) FROM usage_analytics
-                          WHERE day >= '2026-07-01' AND day < '2026-10-01' GROUP BY day"
+                          WHERE day >= '2026-07-01' AND day < '2026-10-01'
+                          GROUP BY day"
 
     Tables of log lines have the variants NAME_with_level and NAME_with_level_between, which
     add the column `level`.

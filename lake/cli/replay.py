@@ -61,7 +61,7 @@ def replay(
     as JSON.
 
     \b
-    Example:  lake replay http_server_requests --from 2026-09-01 --to 2026-09-08 --serve
+    Example:  lake replay http_server_requests --day 2026-09-01 --serve
     """
     if down:
         _down(into, as_json=as_json)

@@ -81,7 +81,7 @@ def restore(
     snapshot's, and its address is printed as JSON.
 
     \b
-    Example:  lake restore prometheus --day 2026-11-22 --into /tmp/incident --serve
+    Example:  lake restore prometheus --day 2026-11-22 --into ~/incident --serve
     """
     if down:
         _down(system, into, as_json=as_json)

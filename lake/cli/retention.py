@@ -42,11 +42,11 @@ def plan(as_json: bool, config: str | None) -> None:
 
     \b
     Shows:
-      how long tables, rollups, snapshots and reports are kept ([retention] in lake.toml),
-      and the limits of hot documents, which `lake ttl` sets;
+      how long tables, rollups, snapshots and reports are kept ([retention] in
+      lake.toml), and the limits of hot documents, which `lake ttl` sets;
       what is older and would be deleted: datasets and days, objects, bytes;
-      what is older and stays: days under a hold, the only copy of a day, and what can't
-      be read.
+      what is older and stays: days under a hold, the only copy of a day, and
+      what can't be read.
 
     A snapshot's objects that another snapshot needs are never deleted, nor is the newest
     snapshot whose objects are all there. Changes nothing.

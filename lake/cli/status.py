@@ -59,10 +59,12 @@ def status(
     verified   row count equals the source's count
     empty      verified, with no rows
     missing    closed, but not exported
-    late       the source has grown since the export, or the day was exported before it
-               was over; fix: lake export
-    differs    the source now counts fewer rows, or its count differed at the export
-    damaged    the object does not match its manifest; fix: lake export --day D --force
+    late       the source has grown since the export, or the day was exported
+               before it was over; fix: lake export
+    differs    the source now counts fewer rows, or its count differed at the
+               export
+    damaged    the object does not match its manifest;
+               fix: lake export --day D --force
 
     Compares presence and size of each object, not its content; `lake verify` reads it. Days
     inside the lateness window are re-counted at the source. If a source is unreachable, a

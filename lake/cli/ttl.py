@@ -48,11 +48,12 @@ def plan(dataset: tuple[str, ...], as_json: bool, config: str | None) -> None:
 
     \b
     For each of the named datasets (default: all):
-      the index on the time field and its limit, and the wanted limit ([ttl] days);
+      the index on the time field, its limit, and the wanted limit ([ttl] days);
       how many documents would expire at once, and from which UTC days;
       which of these days are proven: re-counted at the source, the object read
       back whole, both compared by content ([ttl] proof);
-      documents that never expire, and that were older than the limit when inserted;
+      documents that never expire, and that were older than the limit when
+      inserted;
       the limit that `lake ttl apply` sets: the wanted one, or a higher one up to
       which everything is proven, with the reason.
 

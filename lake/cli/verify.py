@@ -62,16 +62,16 @@ def verify(
       1. the object exists, and its size and SHA-256 match the manifest;
       2. it decodes to the manifest's number of rows, with the same fingerprint;
       3. the source counted that many rows when the day was exported;
-      4. its rollup, unless missing or stale: SHA-256, and each row, computed again from the
-         table by SQL; sums of floats up to rounding;
+      4. its rollup, unless missing or stale: SHA-256, and each row, computed
+         again from the table by SQL; sums of floats up to rounding;
       --source  the source counts as many rows now;
       --deep    the source's rows have the same fingerprint now; a mismatch is
                 located by hour.
 
     \b
     Cost:
-      default   downloads and decodes each object once, twice with a rollup; no request to a
-                source.
+      default   downloads and decodes each object once, twice with a rollup; no
+                request to a source.
       --source  adds one counting query per day.
       --deep    adds as much load on the source as exporting these days.
 

@@ -47,7 +47,7 @@ def test_the_first_line_is_one_sentence_that_a_listing_shows_whole(name):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_example_calls_this_command_with_options_that_it_has(name):
     (example,) = _EXAMPLE.findall(_help(name))
-    words = shlex.split(example.partition(" > ")[0])
+    words = shlex.split(example.replace("\\\n", " ").partition(" > ")[0])
     context = click.Context(root)
     command, rest = root, words[1:]
     while isinstance(command, click.Group) and rest:
@@ -71,3 +71,8 @@ def test_verify_states_what_is_checked_before_what_it_costs():
     text = _help("verify")
     places = [text.index(part) for part in ("Checks", "Cost", "Exit status", "Example", "Options:")]
     assert places == sorted(places)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_fits_a_terminal_of_80_columns(name):
+    assert [line for line in _help(name).splitlines() if len(line) > 80] == []
