@@ -21,7 +21,7 @@ from lake.holds import held_error
 from lake.holds import of as holds_of
 from lake.hot import hot_days
 from lake.partition.definition import changed_keys
-from lake.partition.layout import manifest_key, table_key
+from lake.partition.layout import manifest_key, rollup_key, table_key
 from lake.partition.manifest import Manifest
 from lake.partition.replacement import Etags, remove, settle_idle
 from lake.rollup.storing import remove as remove_rollup
@@ -70,13 +70,19 @@ class InspectedPartition:
 def inspect(
     settings: Settings, store: Store, source_of: _Open, dataset: Dataset, day: Day
 ) -> InspectedPartition:
-    """Raises Missing where there is no such partition, Conflict while an export writes it,
+    """What would be removed: of a day without a table its rollup, where retention has left one.
+
+    Raises Missing where there is no such partition, Conflict while an export writes it,
     PermanentError where a hold covers it.
     """
     _refuse_held(store, dataset.name, day, settings)
     standing = settle_idle(store, dataset.name, day)
     stat = store.stat(table_key(dataset.name, day))
     if standing.manifest is None and stat is None:
+        if alone := store.stat(rollup_key(dataset.name, day)):
+            reason = "it has no table: its rollup is all that is left"
+            etags = Etags("", standing.etag)
+            return InspectedPartition(dataset.name, day, None, alone.bytes, reason, etags)
         raise Missing(
             "no such partition",
             where=store.url(manifest_key(dataset.name, day)),
@@ -179,5 +185,6 @@ def drop(store: Store, partition: InspectedPartition, *, force: bool = False) ->
         proof={"rows": partition.rows, "bytes": partition.bytes, "sha256": partition.sha256},
     )
     remove_rollup(store, partition.dataset, partition.day)
-    remove(store, partition.dataset, partition.day, partition.etags)
+    if partition.etags != Etags("", ""):  # else only a rollup was there
+        remove(store, partition.dataset, partition.day, partition.etags)
     return Dropped(partition.dataset, str(partition.day), partition.rows, partition.bytes)

@@ -50,8 +50,8 @@ def drop(
 
     Only days that can be exported again are removed: those without rows, and those of which
     the source still counts at least as many rows as the lake. --force removes the others, too.
-    With --from and --to, days that are not in the lake are skipped. Days under a hold
-    (`lake hold list`) are never removed.
+    With --from and --to, days that are not in the lake are skipped. --day D with --force also
+    removes the rollup of a retired day. Days under a hold (`lake hold list`) are never removed.
 
     Exit status: 1 if a day was not removed.
 
@@ -62,6 +62,7 @@ def drop(
     from lake.drop import drop as remove  # noqa: PLC0415
     from lake.drop import inspect  # noqa: PLC0415
     from lake.export import Exporter  # noqa: PLC0415
+    from lake.query.rollup_cache import forget_local  # noqa: PLC0415
 
     days = chosen_days(day, start, end)
     if days is None:
@@ -84,6 +85,7 @@ def drop(
         for partition in partitions:
             with _reported(failed):
                 dropped.append(remove(exporter.store, partition, force=force))
+                forget_local(settings, dataset, partition.day)
                 click.echo(_line(dropped[-1]), err=as_json)
     if as_json:
         click.echo(

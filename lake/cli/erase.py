@@ -158,7 +158,10 @@ def _plan_lines(plan: ErasurePlan) -> Iterator[str]:
         yield f"  still in   {sentence}"
     if plan.rollups_alone:
         alone = counted(len(plan.rollups_alone), "rollup")
-        yield f"  not searched  {alone} of retired days, which have no rows left"
+        yield (
+            f"  not searched  {alone} of retired days, which have no rows left; `lake drop "
+            f"{plan.dataset} --day D --force` removes one"
+        )
 
 
 def _days(plan: ErasurePlan) -> Iterator[str]:

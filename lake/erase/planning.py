@@ -169,17 +169,36 @@ class Planner:
             self._ledger = read_ledger(store, dataset.name)
             read = {day: m for day, m in self._ledger.items() if isinstance(m, Manifest)}
             if not read:
-                raise Missing(
-                    f"{dataset.name} has no day in the lake",
-                    where=store.url(manifest_prefix(dataset.name)),
-                    remedy="`lake status` lists what is exported",
-                )
+                raise self._nothing()
             self._table = Table(dataset.name, read, store.url)
             hint = Hint(f"the table is {dataset.name}")
             self.condition: Condition = parse(self.connection, self._table, where, hint)
         except BaseException:
             self.close()
             raise
+
+    def _nothing(self) -> Missing:
+        name, where = self.dataset.name, self.store.url(manifest_prefix(self.dataset.name))
+        if rolled := self._rolled():
+            return Missing(
+                f"{name} has only rollups in the lake: no condition applies to them",
+                where=where,
+                found=f"{counted(len(rolled), 'rollup')}, {min(rolled)} … {max(rolled)}",
+                remedy=f"`lake drop {name} --day D --force` removes one",
+            )
+        return Missing(
+            f"{name} has no day in the lake",
+            where=where,
+            remedy="`lake status` lists what is exported",
+        )
+
+    def _rolled(self) -> set[Day]:
+        """The days that have a rollup."""
+        return {
+            known[1]
+            for stat in self.store.list(rollup_manifest_prefix(self.dataset.name))
+            if (known := rollup_of_manifest(stat.key))
+        }
 
     def close(self) -> None:
         """Ends the connection."""
@@ -212,11 +231,7 @@ class Planner:
                 manifests.append(entry)
             else:
                 problems[str(day)] = entry.what
-        rolled = {
-            known[1]
-            for stat in store.list(rollup_manifest_prefix(name))
-            if (known := rollup_of_manifest(stat.key))
-        }
+        rolled = self._rolled()
         days: list[DayPlan] = []
         with ThreadPoolExecutor(_PARALLEL) as pool:
             for manifest, matched in zip(

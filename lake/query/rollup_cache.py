@@ -70,8 +70,8 @@ def local_rollups(
 
 
 def forget_local(settings: Settings, dataset: str, day: Day) -> None:
-    """Removes this machine's copy of a day's rollup: rows of the day were erased. Other machines
-    fetch the new rollup when they next need it.
+    """Removes this machine's copy of a day's rollup, where rows were erased or the day was dropped.
+    Other machines replace or remove theirs when they next need one of the dataset.
     """
     with contextlib.suppress(FileNotFoundError, UsageError):  # no copy, no home directory
         (_folder(settings) / rollup_key(dataset, day)).unlink()

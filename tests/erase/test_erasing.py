@@ -10,13 +10,15 @@ import json
 import duckdb
 import pyarrow as pa
 import pytest
-from support import fake_source
+from support import erasing, fake_source
 
 from lake import audit
 from lake.base.day import Day
 from lake.erased import read_erasures
 from lake.holds.changing import add
+from lake.partition.layout import manifest_key, table_key
 from lake.partition.ledger import read_manifest
+from lake.store.directory import DirectoryStore
 
 DAY, NEXT = "2026-07-05", "2026-07-06"
 WHERE = "text = '2026-07-05 1'"
@@ -170,6 +172,21 @@ def test_the_condition_from_standard_input(two_days, lake, monkeypatch):
     ((record, _),) = read_erasures(two_days.store)
     digest = hmac.digest(key.encode(), WHERE.encode(), "sha256").hex()  # of the text alone
     assert (record.days[DAY]["rows"], record.condition["hmac_sha256"]) == (1, digest)
+
+
+def test_rollups_of_days_without_rows_are_named(tmp_path, lake, monkeypatch):
+    """No condition can be applied to them; they may have the value all the same."""
+    erasing.make(tmp_path)
+    monkeypatch.setenv("LAKE_CONFIG", str(tmp_path / "lake.toml"))
+    store = DirectoryStore(tmp_path / "lake")
+    store.delete(manifest_key("events", erasing.DAY))
+    store.delete(table_key("events", erasing.DAY))
+    code, _, err = lake("erase", "events", "--where", erasing.WHERE, "--yes")
+    assert (code, "events has only rollups in the lake" in err) == (1, True)
+    assert "`lake drop events --day D --force` removes one" in err
+    assert lake("drop", "events", "--day", erasing.DAY, "--force", "--yes")[0] == 0
+    _, _, err = lake("erase", "events", "--where", erasing.WHERE, "--yes")
+    assert "events has no day in the lake" in err
 
 
 def test_without_a_terminal_it_needs_yes(two_days, lake):

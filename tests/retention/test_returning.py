@@ -16,7 +16,7 @@ import pytest
 from support.fake_source import FakeSource
 from support.ledger_days import TODAY, ago, lake
 
-from lake.base.errors import TransientError
+from lake.base.errors import Missing, PermanentError, TransientError
 from lake.completeness import missing_days
 from lake.config.settings import Settings
 from lake.drop import drop, inspect
@@ -197,3 +197,22 @@ def test_the_rollup_of_a_day_that_was_retired_once_is_no_orphan(place: Place) ->
     place.lose_all()
     assert [orphan for orphan in find_orphans(place.settings, place.store)
             if orphan.kind == "rollup"] == []  # fmt: skip
+
+
+def test_the_rollup_of_a_retired_day_can_be_dropped(place: Place) -> None:
+    """It may have values of a person, and no condition can be applied to it."""
+    place.export()
+    keys = rollup_key("events", DAY), rollup_manifest_key("events", DAY)
+    for key in keys:
+        place.store.write(key, b"{}")
+    place.retire()
+    inspected = inspect(place.settings, place.store, lambda name: place.source, place.events, DAY)
+    assert (inspected.rows, inspected.bytes) == (None, 2)
+    with pytest.raises(PermanentError, match="its rollup is all that is left"):
+        drop(place.store, inspected)
+    drop(place.store, inspected, force=True)
+    assert [key for key in keys if place.store.stat(key)] == []
+    assert place.state == "retired"
+    assert check(place.store).problems == ()
+    with pytest.raises(Missing):
+        place.drop()
