@@ -86,14 +86,6 @@ def stack() -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session")
-def prometheus3_url() -> Iterator[str]:
-    """The newest Prometheus, beside Debian's."""
-    needed("prometheus3")
-    with start(["prometheus3"]) as running:
-        yield running.endpoints["prometheus3"]["url"]
-
-
-@pytest.fixture(scope="session")
 def thanos_program() -> Path:
     return needed("thanos")
 

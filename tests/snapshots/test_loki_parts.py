@@ -20,7 +20,7 @@ from lake.systems.loki.snapshot.account import LinesInChunks, OnDisk
 from lake.systems.loki.snapshot.chunks import ChunkName, blocks, file_name, lines_between, parsed
 from lake.systems.loki.snapshot.config import LokiPlaces, places, running_config
 from lake.systems.loki.snapshot.restored import require_readable, restored_config, version_of
-from lake.systems.loki.snapshot.retention import duration, kept_for
+from lake.systems.loki.snapshot.retention import kept_for
 from lake.systems.loki.snapshot.taking import counts_late
 
 FILE = Path("loki.yml")
@@ -254,14 +254,6 @@ def test_keys_of_a_period_that_later_versions_refuse():
     common = {"from", "store", "object_store", "schema", "index"}
     assert keys((3, 7)) == common | {"row_shards", "chunks"}
     assert keys((3, 8)) == keys(version_of("main-a1b2c3d")) == common
-
-
-@pytest.mark.parametrize(
-    ("text", "hours"),
-    [("744h0m0s", 744), ("31d", 744), ("1w", 168), ("30m", 0.5), ("0s", 0), ("", 0), ("ever", 0)],
-)
-def test_durations(text, hours):
-    assert duration(text) == timedelta(hours=hours)
 
 
 def test_the_shortest_retention_counts():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lake.base.errors import LakeError
-from lake.http.client import Answer
+from lake.http.client import HttpAnswer
 from lake.systems.loki.reading.config import LokiConfig, milliseconds
 from lake.systems.loki.reading.split import Split
 from lake.systems.loki.reading.version import Version, reported_version
@@ -98,8 +98,9 @@ def test_any_page_is_a_configuration_or_none(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "ms"),
-    [("744h0m0s", 744 * 3_600_000), ("7d", 7 * 86_400_000), ("0s", 0), ("0", 0), ("1.5h", None),
-     ("", None), ("soon", None)],
+    [("744h0m0s", 744 * 3_600_000), ("7d", 7 * 86_400_000), ("0s", 0), ("0", 0),
+     ("1.5h", 5_400_000), ("1w", 7 * 86_400_000), ("30m", 1_800_000),
+     ("1µs", None), ("", None), ("soon", None)],
 )  # fmt: skip
 def test_durations(text: str, ms: int | None) -> None:
     assert milliseconds(text) == ms
@@ -111,10 +112,10 @@ class Pages:
     def __init__(self, pages: dict[str, str]) -> None:
         self.pages = pages
 
-    def get(self, path: str, **_: Any) -> Answer:
+    def get(self, path: str, **_: Any) -> HttpAnswer:
         if path not in self.pages:
             raise LakeError("no such API at this address")
-        return Answer(path, 200, {}, self.pages[path].encode())
+        return HttpAnswer(path, 200, {}, self.pages[path].encode())
 
 
 _INFO, _METRICS = "/loki/api/v1/status/buildinfo", "/metrics"

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from lake.http.client import Answer
+from lake.http.client import HttpAnswer
 from lake.systems.loki.reading.answer import Mixed, Streams, data_of, rows_of
 
 FOLDER = Path(__file__).parent / "recorded"
 
 
-def answer(name: str) -> Answer:
+def answer(name: str) -> HttpAnswer:
     content = (FOLDER / f"{name}.json").read_bytes()
-    return Answer(url=name, status=200, headers={}, content=content)
+    return HttpAnswer(url=name, status=200, headers={}, content=content)
 
 
 def pushed() -> list[tuple[frozenset, int, str, frozenset]]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lake.base.errors import BadData, TransientError
-from lake.http.client import Answer
+from lake.http.client import HttpAnswer
 from lake.systems.loki.reading.answer import Streams, _scanned, rows_of
 
 _HEAD = {"resultType": "streams", "encodingFlags": ["categorize-labels"]}
@@ -55,7 +55,7 @@ def expected(result: list[Any]) -> list[tuple[object, ...]]:
 
 
 def read(content: bytes) -> list[tuple[object, ...]]:
-    table = rows_of(Answer("http://loki", 200, {}, content), Streams())
+    table = rows_of(HttpAnswer("http://loki", 200, {}, content), Streams())
     table.validate(full=True)
     return [tuple(row.values()) for row in table.to_pylist()]
 

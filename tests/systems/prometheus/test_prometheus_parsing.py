@@ -15,7 +15,7 @@ from support.prometheus_history import DAY
 
 from lake.base.errors import BadData, TransientError
 from lake.config.datasets import duration_ms
-from lake.http.client import Answer
+from lake.http.client import HttpAnswer
 from lake.systems.labels import metric_bucket, series_id
 from lake.systems.prometheus.reading import plan, scan
 from lake.systems.prometheus.reading.answer import Matrix, matrix
@@ -58,8 +58,8 @@ def body(result: object, *, compact: bool = True, **more: object) -> bytes:
     return text.replace(r'"\ue000', "").replace(r'\ue000"', "").encode()
 
 
-def answer(content: bytes) -> Answer:
-    return Answer("http://test/api/v1/query_range", 200, {}, content)
+def answer(content: bytes) -> HttpAnswer:
+    return HttpAnswer("http://test/api/v1/query_range", 200, {}, content)
 
 
 def scanned(content: bytes, window: plan.Window = EVERY_MS, *, clip: bool = False) -> Matrix:

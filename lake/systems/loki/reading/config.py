@@ -16,11 +16,19 @@ from typing import Any
 
 import yaml
 
-from lake.config.datasets import duration_ms
-
 _SPLITS = ("split_queries_by_interval", "split_ingester_queries_by_interval")
-_DURATION = re.compile(r"(\d+[a-z]+)+")
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[ywdhms])", re.ASCII)
+_DURATION = re.compile(f"(?:{_PART.pattern})+", re.ASCII)
 _DAY_MS = 86_400_000
+_UNITS_MS = {
+    "ms": 1,
+    "s": 1000,
+    "m": 60_000,
+    "h": 3_600_000,
+    "d": _DAY_MS,
+    "w": 7 * _DAY_MS,
+    "y": 365 * _DAY_MS,
+}
 _NOT_PRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -94,15 +102,12 @@ def shortest_days(periods: Iterable[str]) -> int | None:
 
 
 def milliseconds(duration: str) -> int | None:
-    """Of Go's `744h0m0s` and Prometheus' `31d`; None for anything else."""
+    """Of Go's `744h0m0s` and `1.5h`, and Prometheus' `31d`; None for anything else."""
     if duration == "0":
         return 0
     if not _DURATION.fullmatch(duration):
         return None
-    try:
-        return duration_ms(duration)
-    except ValueError:
-        return None
+    return round(sum(float(n) * _UNITS_MS[unit] for n, unit in _PART.findall(duration)))
 
 
 def _mapping(text: str) -> Mapping[str, Any]:
