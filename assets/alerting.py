@@ -50,7 +50,7 @@ _INTERVAL_S = 60
 _CHECKED_EVERY = timedelta(minutes=15)
 _OVERLAP = timedelta(minutes=5)  # runs whose end is stored a little late
 _PATIENCE = timedelta(minutes=15)  # for the other runs of a backfill
-_CYCLE_ENDS = 5  # o'clock UTC: after the recounts and the guard (schedules)
+_CYCLE_ENDS = 5  # o'clock UTC: after the re-counts and the guard (schedules)
 _MOST_RUNS = 500
 _AT_WORK = frozenset(("REQUESTED", "CANCELING", "FAILING"))
 
@@ -95,8 +95,8 @@ def alert_sensor(settings: Settings) -> dg.SensorDefinition:
         name=NAME,
         minimum_interval_seconds=_INTERVAL_S,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Sends one message per cause when exports, recounts, snapshots, the guard or a "
-        "rehearsal fail, and one when they succeed again; also what the ledger shows to be at "
+        description="Sends one message per cause when exports, re-counts, snapshots, the guard or "
+        "a rehearsal fail, and one when they succeed again; also what the ledger shows to be at "
         "risk, the heartbeat and the daily report. Channels: [alerts] in lake.toml.",
     )
     def send_alerts(

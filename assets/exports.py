@@ -214,7 +214,7 @@ def _proven(
 
 
 def _stands(exporter: Exporter, dataset: Dataset, result: ExportResult, error: LakeError) -> bool:
-    """Whether only the recount failed: its source does not answer, the partition is proven."""
+    """Whether only the re-count failed: its source does not answer, the partition is proven."""
     if not isinstance(error, TransientError):
         return False
     try:
@@ -228,7 +228,7 @@ def _not_recounted(dataset: Dataset, day: Day, error: LakeError) -> dg.AssetObse
     return dg.AssetObservation(
         asset_name(dataset.name),
         partition=str(day),
-        description="Not recounted: the source did not answer. The partition is as it was.",
+        description="Not re-counted: the source did not answer. The partition is as it was.",
         metadata={"problem": dg.MetadataValue.text(str(error))},
     )
 

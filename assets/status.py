@@ -32,7 +32,7 @@ NAME = "lake_status"
 CHECKS = "read_days"  # the op
 NO_DAY_MISSING = "no_day_missing"
 NEWEST_DAY_ON_TIME = "newest_day_on_time"
-DUE_HOUR = 6  # o'clock UTC: exports, recounts and guard of the night are over (schedules)
+DUE_HOUR = 6  # o'clock UTC: exports, re-counts and guard of the night are over (schedules)
 _FRESH_FOR = timedelta(hours=3)  # it is read every hour
 _URGENT_H = 24.0
 _PLOTTED_DAYS = 14

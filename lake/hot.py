@@ -70,7 +70,7 @@ class HotDays:
         return is_over and 0 < self.days_left(day) <= LAST_COUNTS
 
     def recounted(self, first: Day) -> list[Day]:
-        """The closed days from `first` on that are recounted, oldest first."""
+        """The closed days from `first` on that are re-counted, oldest first."""
         watched = min(self.counted_days, self.kept_days - 1)
         return list(day_range(max(self.today.plus(-watched), first), self.today))
 

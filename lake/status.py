@@ -255,7 +255,7 @@ def _add_rollups(
 
 @dataclass(frozen=True)
 class _Asking:
-    """Recounts at the sources, as of one day. `window` are the lake's days, half-open."""
+    """Re-counts at the sources, as of one day. `window` are the lake's days, half-open."""
 
     settings: Settings
     source_of: Callable[[str], Source]

@@ -181,7 +181,7 @@ def _assumptions(report: CostReport) -> list[str]:
         "cost nothing from then on. In a versioned bucket they are billed until the lifecycle "
         "removes them: tables after [bucket] noncurrent_days, snapshots after "
         "snapshots_noncurrent_days, where 0 is for ever.",
-        "Requests: an export of each dataset a day, a recount of each day inside the lateness "
+        "Requests: an export of each dataset a day, a re-count of each day inside the lateness "
         f"window a day, a snapshot of each system a day, {policy.queries_per_day:g} queries a day "
         f"over {policy.query_days} days of one dataset, lake metrics "
         f"{policy.metrics_per_day:g} times a day, the ledger checked for alerts "

@@ -154,7 +154,7 @@ def test_a_recount_without_its_source_leaves_the_partition_green(place, outside)
         if event.event_type == dg.DagsterEventType.ASSET_OBSERVATION
     ]
     assert sorted(event.partition for event in observed) == DAYS
-    assert all("Not recounted" in event.description for event in observed)
+    assert all("Not re-counted" in event.description for event in observed)
     assert "no answer" in observed[0].metadata["problem"].value
 
 
