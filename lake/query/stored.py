@@ -127,8 +127,15 @@ class StoredTables:
                     manifests[day] = held
             elif partition := partition_of_manifest(key):
                 manifests[partition[1]] = Manifest.from_bytes(text, self._url(key))
-        path = time_path(self._settings.dataset_named(name), self.datasets)
-        return Table(name, manifests, self._url, self._level_places.get(name), time=path)
+        dataset = self._settings.dataset_named(name)
+        return Table(
+            name,
+            manifests,
+            self._url,
+            self._level_places.get(name),
+            time=time_path(dataset, self.datasets),
+            time_fallback=getattr(dataset, "time_fallback", None),
+        )
 
     def _retired(self, dataset: str) -> frozenset[Day]:
         return read_retired(open_store(self._settings)).days(dataset)

@@ -55,7 +55,8 @@ class Table:
     `level_from`: where a line's level is looked for first; None for a table without the views
     of levels (lake.query.levels). `key` is that of a day's object.
 
-    `time` is the path of a row's time, () for a table without a macro of local days.
+    `time` is the path of a row's time, () for a table without a macro of local days;
+    `time_fallback` the column of the ObjectId that dates rows without it.
 
     Of rollups (lake.query.hourly) `rolled_up` is the dataset, and `unrolled` has its days in the
     lake that have no current rollup.
@@ -69,6 +70,7 @@ class Table:
     rolled_up: str = ""
     unrolled: frozenset[Day] = frozenset()
     time: tuple[str, ...] = ()
+    time_fallback: str | None = None
 
     def definitions(self, *, with_rest: bool = True) -> list[str]:
         """CREATE statements of the views and the macros. No object is looked for.
@@ -129,7 +131,9 @@ class Table:
 
     @property
     def has_local_days(self) -> bool:
-        """Whether there are macros of a time zone's days: every row has its time in one column."""
+        """Whether there are macros of a time zone's days: every row has its time in one column,
+        or in its ObjectId.
+        """
         return bool(self.time) and (self._has_time or not self.manifests)
 
     @property
@@ -141,7 +145,9 @@ class Table:
 
     def _local_macros(self) -> list[str]:
         path = self.time if self._has_time else ()
-        return list(local_macros(self._view_names, path)) if self.has_local_days else []
+        if not self.has_local_days:
+            return []
+        return list(local_macros(self._view_names, path, self.time_fallback))
 
     def _level_macro(self) -> list[str]:
         """The CREATE statement of the range macro whose rows have a level, where there is one."""

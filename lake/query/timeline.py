@@ -24,6 +24,7 @@ from lake.query.kinds import folded, quoted_name, quoted_text
 from lake.query.levels import with_level
 from lake.query.merged import LIST, STRUCT, Node
 from lake.query.tables import Table
+from lake.query.zones import id_time
 
 LINE, DOCUMENT = "line", "document"
 ERRORS = ("error", "critical", "fatal")
@@ -228,8 +229,7 @@ def document_time(table: Table, dataset: Dataset) -> str | None:
     field = field_value(table.tree, str(getattr(dataset, "time_field", "ts")))
     time = f"TRY_CAST({field} AS TIMESTAMPTZ)" if field else None
     if getattr(dataset, "time_fallback", None) and "_id" in table.column_names:
-        hexadecimal = "regexp_full_match(_id, '[0-9a-f]{24}')"
-        made = f"if({hexadecimal}, to_timestamp(CAST('0x' || left(_id, 8) AS BIGINT)), NULL)"
+        made = id_time("_id")
         return f"coalesce({time}, {made})" if time else made
     return time
 

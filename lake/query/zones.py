@@ -20,18 +20,19 @@ _TIME_OF_SYSTEMS = "ts"
 
 
 def time_path(dataset: Dataset, others: Collection[str]) -> tuple[str, ...]:
-    """Where a row's time is, by names; () where the macro's name is another dataset's, or where
-    some rows have their time elsewhere.
-    """
-    if f"{dataset.name}{_LOCAL}" in others or getattr(dataset, "time_fallback", None):
+    """Where a row's time is, by names; () where the macro's name is another dataset's."""
+    if f"{dataset.name}{_LOCAL}" in others:
         return ()
     field = str(getattr(dataset, "time_field", _TIME_OF_SYSTEMS))
     return tuple(field.split("."))
 
 
-def local_macros(names: Sequence[str], path: Sequence[str]) -> Iterator[str]:
+def local_macros(
+    names: Sequence[str], path: Sequence[str], fallback: str | None = None
+) -> Iterator[str]:
     """The CREATE statements for tables of these names, each with a range macro; without a path
-    their rows are all of those days.
+    their rows are all of those days. `fallback` is the column of the ObjectId that dates a row
+    without a time of its own.
     """
     for name in names:
         rows = (
@@ -40,12 +41,19 @@ def local_macros(names: Sequence[str], path: Sequence[str]) -> Iterator[str]:
         )
         if path:
             time = _expression(path)
+            if fallback:
+                time = f"coalesce({time}, {id_time(f'read_.{quoted_name(fallback)}')})"
             rows += (
                 f" WHERE {time} >= local_day_start(from_day, in_zone)"
                 f" AND {time} < local_day_start(to_day, in_zone)"
             )
         macro = quoted_name(f"{name}{LOCAL_BETWEEN}")
         yield f"CREATE OR REPLACE MACRO {macro}({', '.join(LOCAL_PARAMETERS)}) AS TABLE {rows}"
+
+
+def id_time(identifier: str) -> str:
+    """SQL of the time at which an ObjectId was made; NULL of other identifiers."""
+    return f"object_id_time({identifier})"
 
 
 def _expression(path: Sequence[str]) -> str:

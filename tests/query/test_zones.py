@@ -116,6 +116,36 @@ def test_days_that_a_zone_needs_and_the_lake_lacks(lake) -> None:
         )
 
 
+def test_documents_dated_by_their_ids_have_days_of_a_zone(make_lake, table, run) -> None:
+    """The time is the field's where there is one; any other `_id` is no ObjectId."""
+    lake = make_lake("events")
+    collection = 'collection = "events"\n'
+    text = lake.config.read_text("utf-8")
+    lake.config.write_text(
+        text.replace(collection, f'{collection}time_fallback = "_id"\n'), "utf-8"
+    )
+    midnight = datetime(2026, 7, 5, 15, tzinfo=UTC)  # in Seoul
+    ids = [
+        f"{int(midnight.timestamp()) + second:08x}{'0' * 16}" for second in (-1, 0, 86399, 86400)
+    ]
+    stamps = pa.timestamp("ms", "UTC")
+    second = timedelta(seconds=1)
+    lake.put(
+        "events",
+        "2026-07-05",
+        table(
+            _id=[*ids[:2], ids[1], "x"],
+            timestamp=([None, None, midnight - second, midnight], stamps),
+            n=[0, 1, 2, 3],
+        ),
+    )
+    lake.put("events", "2026-07-06", table(_id=ids[2:], timestamp=([None, None], stamps), n=[4, 5]))
+    seoul = "events_local_between('2026-07-06', '2026-07-07', 'Asia/Seoul')"
+    sql = f"SELECT n, object_id_time(_id) = '2026-07-05 15:00:00Z' AS made FROM {seoul} ORDER BY n"
+    status, out, _ = run("query", "--csv", sql, "--config", lake.config)
+    assert (status, out.split()) == (0, ["n,made", "1,true", "3,", "4,false"])
+
+
 def test_names_and_types_that_leave_no_macro(make_lake, table, run) -> None:
     lake = make_lake("events", "empty", "odd", "odd_local")
     lake.put("odd", "2026-07-01", table(timestamp=["text"]))
