@@ -198,7 +198,7 @@ def _parsed(store: Store, number: int, data: bytes) -> Entry:
             f"entry {number} {ENTRY_UNREADABLE}",
             where=store.url(key_of(number)),
             found=error,
-            remedy="bring back the object's first version; nothing may replace an entry",
+            remedy="restore the object's first version; nothing may replace an entry",
         ) from error
     return entry
 

@@ -82,7 +82,7 @@ def missing_days(
     expected = expected_days(settings, set[Day]().union(*held.values()), today)
     if not expected:
         raise UsageError(
-            "no day",
+            "no days are named",
             expected="--day D, or --from D --to D; without them [lake] first_day, or a day in the "
             "lake, from which on days are missing",
             remedy="name the days",

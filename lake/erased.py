@@ -211,5 +211,5 @@ def _unreadable(store: Store, key: str, error: Exception) -> BadData:
         "the record of an erasure can't be read",
         where=store.url(key),
         found=error,
-        remedy="bring back the object's first version; nothing may replace it",
+        remedy="restore the object's first version; nothing may replace it",
     )

@@ -154,7 +154,7 @@ def _require_objects(store: Store, manifest: SnapshotManifest) -> None:
     lost = missing_objects(store, manifest)
     if lost:
         raise TransientError(
-            "objects of an earlier snapshot went away meanwhile",
+            "objects of an earlier snapshot were removed meanwhile",
             where=store.url(lost[0].key),
             found=f"{len(lost)} objects gone or of another size",
             remedy="take the snapshot again",
@@ -361,7 +361,7 @@ def require_quiet(store: Store, system: str) -> None:
         raise Conflict(
             f"a snapshot of {system} is being taken",
             where=store.url(running[0].key),
-            found=f"process {running[0].pid}, last heard of at {running[0].at}",
+            found=f"process {running[0].pid}, last active at {running[0].at}",
             remedy="try again when it is done",
         )
 

@@ -66,7 +66,9 @@ def drop(
 
     days = chosen_days(day, start, end)
     if days is None:
-        raise UsageError("no day", expected="--day D, or --from D --to D", remedy="name the days")
+        raise UsageError(
+            "no days are named", expected="--day D, or --from D --to D", remedy="name the days"
+        )
     settings = load(config)
     chosen = settings.dataset_named(dataset)
     dropped: list[Dropped] = []

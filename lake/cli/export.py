@@ -125,7 +125,9 @@ def export(
         _retype(settings, datasets, days, jobs=jobs, as_json=as_json)
         return
     if days is None and (force or open_day or from_snapshot):
-        raise UsageError("no day", expected="--day D, or --from D --to D", remedy="name the days")
+        raise UsageError(
+            "no days are named", expected="--day D, or --from D --to D", remedy="name the days"
+        )
     partitions = _chosen(settings, datasets, days, open_day=open_day)
     if from_snapshot:
         _run_from_snapshots(

@@ -108,7 +108,7 @@ def _to_standard_output(write: Write) -> int:
         spool, rows = _spooled(write)
     except OSError as error:
         raise PermanentError(
-            "the answer can't be kept until it is complete",
+            "the answer can't be buffered until it is complete",
             where=os.environ.get("TMPDIR") or gettempdir(),
             found=cause(error),
             remedy="free some space there, or set TMPDIR to another directory",

@@ -68,7 +68,7 @@ def replay(
         return
     days = chosen_days(day, start, end)
     if days is None:
-        raise UsageError("no days", expected="--from D --to D, or --day D")
+        raise UsageError("no days are named", expected="--from D --to D, or --day D")
     if not serve and into is None:
         raise UsageError(
             "the loaded data would be discarded", expected="--serve, or --into DIR, or both"

@@ -88,7 +88,7 @@ def restore(
         return
     if (day is None) == (snapshot is None):
         raise UsageError(
-            "no snapshot chosen, or two",
+            "--day and --snapshot exclude each other" if day else "no snapshot is chosen",
             expected="either --day D, a day of data, or --snapshot DAY, when it was taken",
             found="both" if day else "neither",
             remedy="`lake snapshots` lists them with the days that they hold",

@@ -76,7 +76,7 @@ def spooled(pieces: Iterable[str]) -> Iterator[IO[str]]:
             spool.seek(0)
         except OSError as error:
             raise PermanentError(
-                "the answer can't be kept until it is complete",
+                "the answer can't be buffered until it is complete",
                 where=gettempdir(),
                 found=cause(error),
                 remedy="free some space there, or set TMPDIR to another directory",

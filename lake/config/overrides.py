@@ -96,7 +96,7 @@ def _headers(text: str, variable: str) -> dict[str, str]:
     except json.JSONDecodeError:
         headers = None
     raise ConfigError(
-        "headers are a JSON object",
+        "headers must be a JSON object",
         where=_where(variable),
         expected='such as {"X-Team": "chat"}',
     )

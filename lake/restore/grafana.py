@@ -125,4 +125,4 @@ class _Api:
         if answer.status_code in (401, 403):
             remedy = f"set {TOKEN_VARIABLE} to a service account's token that may edit data sources"
             return Refused("Grafana refused", where=where, found=refused, remedy=remedy)
-        return PermanentError("Grafana did not take the data source", where=where, found=refused)
+        return PermanentError("Grafana did not accept the data source", where=where, found=refused)

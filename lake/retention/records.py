@@ -172,5 +172,5 @@ def _unreadable(store: Store, key: str, error: Exception) -> BadData:
         UNREADABLE,
         where=store.url(key),
         found=error,
-        remedy="bring back the object's first version",
+        remedy="restore the object's first version",
     )

@@ -185,7 +185,7 @@ class DagsterApi:
         answer = self._ask(_LAUNCH, backfill=backfill)["launchPartitionBackfill"]
         if "backfillId" not in answer:
             raise Refused(
-                "Dagster does not take the backfill",
+                "Dagster does not accept the backfill",
                 where=self.url,
                 found=answer.get("message", answer["__typename"]),
             )

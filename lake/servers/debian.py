@@ -58,7 +58,7 @@ def _relocate(program: Path, absolute: bytes, relative: bytes, remedy: str) -> N
     data = program.read_bytes()
     if absolute not in data:
         raise PermanentError(
-            "the package is not the one that is known",
+            "the package differs from the pinned one",
             where=program,
             expected=f"{absolute.decode()} compiled in",
             remedy=remedy,

@@ -135,7 +135,7 @@ def test_an_answer_for_which_there_is_no_room(config, tmp_path, form, to_file):
     arguments = ("query", sql, f"--{form}", target, "--config", config)
     status, err = lake(*arguments, file_bytes=_SMALLEST_FILE)
     assert status == 1
-    assert ("the file can't be written" if to_file else "the answer can't be kept") in err
+    assert ("the file can't be written" if to_file else "the answer can't be buffered") in err
     assert "found: file too large" in err
     assert list(folder.iterdir()) == []
 

@@ -105,7 +105,7 @@ def test_the_environment_adds_a_section_and_headers(tmp_path):
         ("LAKE_HOT__LOKI", "many", "wrong value for 'loki'", "integer"),
         ("LAKE_DATASET__HTTP_SERVER_REQUESTS__STEP", "0s", "wrong value for 'step'", "above 0"),
         ("LAKE_DATASET__HTTP_SERVER_REQUESTS__SOURCE", "promql", "unknown source", "prometheus"),
-        ("LAKE_SOURCES__LOKI__HEADERS", "X: y", "headers are a JSON object", '{"X-Team"'),
+        ("LAKE_SOURCES__LOKI__HEADERS", "X: y", "headers must be a JSON object", '{"X-Team"'),
         ("LAKE_LAKE__ROOT__X", "1", "'root' is not a section", None),
         ("LAKE_LAKE__ROOT", "", "wrong value for 'root'", "1 character"),
     ],

@@ -64,8 +64,11 @@ def test_export_json_and_a_failure_that_stops_nobody(place, lake):
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (("export",), "no day"),  # none is in the lake, from which on days would be missing
-        (("export", "--force"), "no day"),
+        (
+            ("export",),
+            "no days are named",
+        ),  # none is in the lake, from which on days would be missing
+        (("export", "--force"), "no days are named"),
         (("export", "--day", "2026-7-5"), "YYYY-MM-DD"),
         (("export", "--day", "2026-W01-1"), "YYYY-MM-DD"),
         (("export", "--day", "9999-12-31"), "YYYY-MM-DD"),

@@ -103,7 +103,7 @@ def test_a_snapshot_whose_borrowed_objects_go_away_fails(folders, monkeypatch):
         return original(self)
 
     monkeypatch.setattr(collecting.Collector, "finish", finish)
-    with pytest.raises(Conflict.__mro__[1], match="went away meanwhile"):
+    with pytest.raises(Conflict.__mro__[1], match="removed meanwhile"):
         folders.take(DAY.plus(1))
     assert [snapshot.day for snapshot in list_snapshots(folders.store, ("loki",))] == [str(DAY)]
 

@@ -139,7 +139,7 @@ def _database(client: Client, section: MongoSource) -> str:
     databases = [name for name in client.list_database_names() if name not in _SYSTEM]
     if len(databases) != 1:
         raise UsageError(
-            "which database?" if databases else "the server has no database",
+            "the URI names no database" if databases else "the server has no database",
             where=section.uri,
             expected="one of " + ", ".join(sorted(databases)) if databases else None,
             remedy="name it in the URI, mongodb://host:27017/DATABASE",

@@ -145,7 +145,7 @@ def explained(section: MongoSource, place: str = "") -> Iterator[None]:
         if "SASLprep" not in str(error):
             raise
         raise ConfigError(
-            "the user name or password has characters that MongoDB's login does not take",
+            "the user name or password has characters that MongoDB's login does not accept",
             where=where,
             found=error,
             remedy="change the password; control characters and new emoji are not allowed",
@@ -159,7 +159,7 @@ def _explain(error: errors.PyMongoError, where: str, section: MongoSource) -> La
         return Stopped(where=where, remedy="run it again")
     if isinstance(error, errors.InvalidName):
         return PermanentError(
-            "pymongo does not take the name of a collection",
+            "pymongo does not accept the name of a collection",
             where=where,
             expected="no '$' and no '..' in it, and no '.' at its ends",
             found=error,
@@ -226,7 +226,7 @@ def _explain_answer(error: errors.OperationFailure, where: str, section: MongoSo
         )
     passing = error.has_error_label("RetryableError") or error.code in _PASSING_CODES
     if error.timeout or error.code == _TIME_LIMIT or passing:
-        return TransientError("MongoDB gave up on a request", where=where, found=reason)
+        return TransientError("MongoDB aborted a request", where=where, found=reason)
     return Refused("MongoDB refused a request", where=where, found=reason)
 
 

@@ -131,7 +131,7 @@ class MongoLoader:
                         "the temporary MongoDB refused a document",
                         where=where,
                         found=failed.get("errmsg"),
-                        remedy="a real mongod on PATH takes what its stand-in refuses",
+                        remedy="put a real mongod on PATH: it accepts what its stand-in refuses",
                     ) from error
                 self._replace(dataset, documents[failed["index"]], where)
         except PyMongoError as error:
@@ -181,4 +181,4 @@ def _day_of(document: Mapping[str, Any], dataset: MongoDataset) -> Day | None:
 
 
 def _refused(error: PyMongoError, where: str) -> Incomplete:
-    return Incomplete("the temporary MongoDB did not take documents", where=where, found=error)
+    return Incomplete("the temporary MongoDB did not accept documents", where=where, found=error)

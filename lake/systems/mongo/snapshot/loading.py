@@ -156,7 +156,7 @@ class DumpLoader:
                     "documents were refused by the server",
                     where=self._where(name),
                     found=f"{len(failed)} of {len(batch)}: {failed[0].get('errmsg')}",
-                    remedy="a real mongod on PATH takes what its stand-in refuses",
+                    remedy="put a real mongod on PATH: it accepts what its stand-in refuses",
                 ) from error
             except PyMongoError as error:
                 raise Incomplete(

@@ -173,7 +173,7 @@ class NativeDump:
         try:
             return step()
         except MalformedError as error:
-            raise BadData("no BSON", where=f"collection {job.name}", found=error) from error
+            raise BadData("not valid BSON", where=f"collection {job.name}", found=error) from error
 
     def _read(self, job: Job) -> Generator[bytes]:
         """Batches of documents, in the collection's natural order where it has one, else by _id."""

@@ -54,7 +54,7 @@ def decode(
     first_bit = 8 * (start + _HEADER_BYTES) + layout.bits
     code = histogram_loops.samples(data, first_bit, end, is_float, positive, ts, cells)
     if code != message_loops.OK:
-        raise BadData("a histogram chunk that ends too early, or can't be")
+        raise BadData("a histogram chunk that is truncated or invalid")
     counts = cells.view(np.float64) if is_float else cells.astype(np.float64)
     stale = cells[:, histogram_loops.SUM] == _STALE
     sums = cells[:, histogram_loops.SUM].copy().view(np.float64)
