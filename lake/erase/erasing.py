@@ -26,7 +26,7 @@ from lake.base.clock import utc_now
 from lake.base.day import Day
 from lake.base.errors import BadData, Conflict, LakeError, Missing, PermanentError
 from lake.erase.planning import DayPlan, ErasurePlan, Planner
-from lake.erase.rewriting import Rewritten, rewrite
+from lake.erase.rewriting import DOCUMENTS_WITH, Rewritten, rewrite
 from lake.erased import ERASED_ROWS, STEPS, Erasure, ErasureEnd, erased_rows
 from lake.holds import held_error
 from lake.holds import of as holds_of
@@ -289,5 +289,17 @@ def _without(manifest: Manifest, made: Rewritten, erasure: str) -> Manifest:
         fingerprint=made.fingerprint,
         created_at=at,
         version=__version__,
-        details=manifest.details | details,
+        details=_of_rest(manifest.details, made) | details,
     )
+
+
+def _of_rest(details: dict[str, Any], made: Rewritten) -> dict[str, Any]:
+    """With the documents that stay; without any in `_rest` or `_raw` the columns leave out nothing.
+    Else what they leave out is that of the export, some of which may be erased.
+    """
+    now = {DOCUMENTS_WITH[column]: number for column, number in made.having.items()}
+    new = {name: now.get(name, value) for name, value in details.items()}
+    if now and not any(now.values()):
+        new.pop("left_out_others", None)
+        new |= {"left_out": {}} if "left_out" in new else {}
+    return new

@@ -19,7 +19,7 @@ from lake.base.sizes import counted, size
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.erase.condition import Condition, parse
-from lake.erase.rewriting import matching
+from lake.erase.rewriting import DOCUMENTS_WITH, RAW, matching
 from lake.holds import Hold, Holds
 from lake.holds import of as holds_of
 from lake.holds.hold import ALL
@@ -52,7 +52,6 @@ from lake.store import Store
 from lake.systems.registry import system
 
 _PARALLEL = 4
-RAW, DOCUMENTS_WITH_RAW = "_raw", "documents_with_raw"  # of documents: see MongoDB's tables
 
 
 @dataclass(frozen=True)
@@ -299,7 +298,7 @@ class Planner:
                 documents
                 for day, manifest in self._table.manifests.items()
                 if _within(day, start, end) and manifest.details.get("left_out")
-                and (documents := manifest.details.get(DOCUMENTS_WITH_RAW, 0))
+                and (documents := manifest.details.get(DOCUMENTS_WITH[RAW], 0))
             ]  # fmt: skip
             if of_days:
                 yield (

@@ -32,18 +32,22 @@ from lake.partition.parquet import Written, write_parquet
 from lake.partition.table import TableStream
 from lake.query.failures import explained
 from lake.query.kinds import quoted_name
+from lake.query.merged import REST
 from lake.query.tables import Table
 from lake.store.directory import DirectoryStore
 from lake.systems.registry import system
 
 _ROWS = 65_536
+RAW = "_raw"  # of documents, as REST: see MongoDB's tables
+DOCUMENTS_WITH = {REST: "documents_with_rest", RAW: "documents_with_raw"}  # manifests' details
 _NO_ENCODING = {"PLAIN", "RLE", "BIT_PACKED", "PLAIN_DICTIONARY", "RLE_DICTIONARY"}
 
 
 @dataclass(frozen=True)
 class Rewritten:
     """`file` has the rows that stay, `erased` is the number of the others. `before` is the
-    fingerprint of all of them.
+    fingerprint of all of them. `having` are how many of those that stay have a value in `_rest` and
+    `_raw`, of a table with these columns.
     """
 
     file: Path
@@ -51,6 +55,7 @@ class Rewritten:
     erased: int
     fingerprint: str
     before: str
+    having: dict[str, int]
 
 
 def matching(
@@ -81,6 +86,7 @@ def rewrite(
         return None
     before, kept, erased = Fingerprint(), Fingerprint(), Fingerprint()
     parquet = pq.ParquetFile(file)
+    having = {name: 0 for name in (REST, RAW) if name in parquet.schema_arrow.names}
     masks = _masks(connection, table, day, str(file), condition)
 
     def staying() -> Iterator[pa.RecordBatch]:
@@ -92,13 +98,15 @@ def rewrite(
             erased.add(plain.filter(mask))
             left = plain.filter(pc.invert(mask))
             kept.add(left)
+            for column in having:
+                having[column] += left.num_rows - left.column(column).null_count
             yield left
         masks.finish()
 
     name = f"day={day}/data.parquet"  # `day` is in its path
     with DirectoryStore(folder).upload(name) as out:
         written = write_parquet(_stream(parquet, manifest, staying()), out)
-    made = Rewritten(folder / name, written, erased.rows, str(kept), str(before))
+    made = Rewritten(folder / name, written, erased.rows, str(kept), str(before), having)
     problems = [
         *_counted(manifest, made, matched),
         *_added_up(manifest, before, kept, erased),

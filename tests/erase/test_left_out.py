@@ -143,6 +143,26 @@ def test_a_uuid_that_rest_has_in_base64_is_named(stored, lake) -> None:
     assert {n for n in ids(lake) if n >= 100} == {101, 102, 104}
 
 
+def test_erased_values_are_no_longer_left_out(stored, lake) -> None:
+    """Of a day without any; of another what the export left out. So the same command, run again,
+    has looked everywhere.
+    """
+    day, second = FIRST.plus(len(DAYS)), FIRST.plus(len(DAYS) + 1)
+    for number, who in enumerate((1, 2, "kim"), 100):
+        stored.insert_one({"_id": number, "timestamp": day.start, "who": who})
+    for number, who in enumerate((1, 2, 3, "kim", "lee"), 200):
+        stored.insert_one({"_id": number, "timestamp": second.start, "who": who})
+    assert lake("export", "events", "--from", day, "--to", second.plus(1))[0] == 0
+    where = "contains(_rest, to_json('kim'))"
+    assert lake("erase", "events", "--where", where, "--from", day, "--yes")[0] == 0
+    query = f"SELECT who FROM events_between(DATE '{day}', DATE '{second.plus(1)}')"
+    assert "column who leaves out 2 values on 1 day" in (err := lake("query", query)[2]), err
+    again = ("erase", "events", "--where", "who = 'kim'", "--dry-run")
+    assert lake(*again, "--from", day, "--to", second)[0] == 0
+    assert lake(*again, "--from", second)[0] == 1
+    assert lake("verify", "events", "--from", day, "--to", second.plus(1), "--deep")[0] == 0
+
+
 def test_days_and_columns_without_such_values(stored, lake) -> None:
     last = FIRST.plus(len(DAYS) - 1)
     assert lake("erase", "events", "--where", "who = 'kim'", "--from", last, "--yes")[0] == 0
