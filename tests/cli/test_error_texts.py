@@ -18,7 +18,7 @@ root = "lake"
 [sources.mongo]
 uri = "mongodb://127.0.0.1:1"
 database = "d"
-timeout_s = 2
+timeout_s = 0.5
 [hot]
 mongo = 30
 [[dataset]]

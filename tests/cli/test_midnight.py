@@ -34,6 +34,7 @@ root = "lake"
 uri = "mongodb://127.0.0.1:1"
 database = "d"
 lateness_days = 1
+timeout_s = 0.5
 [hot]
 mongo = 6
 [retention]
