@@ -153,7 +153,9 @@ def is_stale(
     count = source.count(dataset, day)
     if old.source_count - erased_rows(old.details) <= count.rows < old.source_count:
         return False  # the source may have lost them, too
-    if count.rows < old.source_count and has_begun_to_go(settings, dataset.source, day, today):
+    if count.rows < old.source_count and (
+        count.overwritten or has_begun_to_go(settings, dataset.source, day, today)
+    ):
         return False
     if count.rows >= old.source_count or allow_shrink:
         return count.rows != old.source_count

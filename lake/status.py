@@ -296,9 +296,11 @@ class _Asking:
     def _recounted(
         self, dataset: Dataset, day: Day, day_status: DayStatus, source: Source
     ) -> DayStatus:
-        now, then = source.count(dataset, day).rows, day_status.source_count or 0
-        least = then - (day_status.erased or 0)
-        if now < least and has_begun_to_go(self.settings, dataset.source, day, self.today):
+        count, then = source.count(dataset, day), day_status.source_count or 0
+        now, least = count.rows, then - (day_status.erased or 0)
+        if now < least and (
+            count.overwritten or has_begun_to_go(self.settings, dataset.source, day, self.today)
+        ):
             return day_status
         state: State = "late" if now > then else "differs" if now < least else day_status.state
         return replace(day_status, state=state, recount=now)

@@ -16,10 +16,15 @@ from lake.erased import erased_rows
 
 @dataclass(frozen=True)
 class Count:
-    """How many rows the source counts for a day, and the request that counted them."""
+    """How many rows the source counts for a day, and the request that counted them.
+
+    `overwritten`: the source has removed rows of the day, or may have, to make room for new ones,
+    at whatever age: fewer rows than before are no finding.
+    """
 
     rows: int
     method: str
+    overwritten: bool = False
 
 
 MERGED_LINES = "merged_lines"

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pymongo.errors
 from bson import ObjectId
 from bson.datetime_ms import DatetimeMS
+from bson.raw_bson import RawBSONDocument
+from pymongo.database import Database
 
 from lake.base.day import Day
 from lake.base.errors import BadData, Stopped, UsageError
@@ -62,6 +64,7 @@ class MongoReader:
         self._lock = threading.Lock()
         self._client: Client | None = None
         self._stopped = False
+        self._capped: frozenset[str] | None = None
         self._pace = Pace(section.max_parallel, section.slow_down_at_s, self._ping, name="mongo")
 
     @contextmanager
@@ -81,7 +84,8 @@ class MongoReader:
         """See Source. Raises Missing where there is no such collection."""
         settings = _mongo(dataset)
         rows = self._count(settings, of_day(settings, day))
-        return Count(rows, "count_documents over the same half-open range")
+        method = "count_documents over the same half-open range"
+        return Count(rows, method, overwritten=self._is_overwritten(settings, day))
 
     def undated(self, dataset: Dataset) -> int | None:
         """Documents whose time field is missing, no date, or an array: of no day.
@@ -144,6 +148,21 @@ class MongoReader:
         if not rows:
             self._require_collection(mongo_dataset)
         return rows
+
+    def _is_overwritten(self, mongo_dataset: MongoDataset, day: Day) -> bool:
+        """Whether the collection is capped and its first document is of no earlier day."""
+        database = self._connected()[self._section.database]
+        with explained(self._section, f"collection {mongo_dataset.collection}"):
+            if self._capped is None:
+                self._capped = _capped(database)
+            if mongo_dataset.collection not in self._capped:
+                return False
+            collection = database[mongo_dataset.collection]
+            first = collection.find_one({}, {"_id": 1}, sort=[("$natural", 1)])
+            if first is None:
+                return False
+            earlier = dated_between(mongo_dataset, None, day.start_ms)
+            return not collection.count_documents({"$and": [{"_id": first["_id"]}, earlier]})
 
     def _is_exact(self, mongo_dataset: MongoDataset, by_index: dict[str, Any]) -> bool:
         """Whether an index serves that question, and has met no array.
@@ -257,6 +276,20 @@ def _without_arrays(path: str) -> list[dict[str, Any]]:
     steps = path.split(".")
     prefixes = (".".join(steps[:end]) for end in range(1, len(steps) + 1))
     return [{prefix: {"$not": {"$type": "array"}}} for prefix in prefixes]
+
+
+def _capped(database: Database[RawBSONDocument]) -> frozenset[str]:
+    """The capped collections, which overwrite their oldest documents; none where the user may not
+    list collections.
+    """
+    listing = {"listCollections": 1, "cursor": {}}
+    try:
+        entries = list(database.cursor_command(listing, codec_options=TOLERANT))
+    except pymongo.errors.OperationFailure as error:
+        if error.code == AUTHENTICATION_FAILED:
+            raise
+        return frozenset()
+    return frozenset(str(each["name"]) for each in entries if each.get("options", {}).get("capped"))
 
 
 def of_day(mongo_dataset: MongoDataset, day: Day) -> dict[str, Any]:
