@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -131,8 +131,8 @@ def _plan_lines(plan: ErasurePlan) -> Iterator[str]:
     yield from (f"  {line}" for line in _days(plan))
     for held in plan.held:
         yield f"  held       {held.day}: {held.hold}"
-    for day, why in plan.problems.items():
-        yield f"  not searched  {day}: {why}"
+    for why, days in _by_reason(plan.problems).items():
+        yield f"  not searched  {_span(days)}: {why}"
     for sentence in plan.left_out:
         yield f"  not searched  {sentence}"
     if plan.left_out:
@@ -143,12 +143,15 @@ def _plan_lines(plan: ErasurePlan) -> Iterator[str]:
     for sentence in plan.encoded:
         yield f"  as base64  {sentence}; this finds a UUID:"
         yield "  … OR contains(_rest, to_base64(unhex(replace('UUID', '-', ''))))"
+    yield from _elsewhere_lines(plan)
+
+
+def _elsewhere_lines(plan: ErasurePlan) -> Iterator[str]:
     for snapshot in plan.snapshots:
         until = f"until {snapshot.until}, " if snapshot.until else ""
         yield f"  still in   snapshot {snapshot.system} {snapshot.day}: {until}{snapshot.why}"
     if plan.at_source:
-        first, last = plan.at_source[0], plan.at_source[-1]
-        span = str(first) if first == last else f"{first} … {last} ({len(plan.at_source)} days)"
+        span = _span(plan.at_source)
         yield f"  still in   the source, perhaps: {span}; delete the rows there, too"
     for sentence in plan.elsewhere:
         yield f"  still in   {sentence}"
@@ -162,6 +165,19 @@ def _plan_lines(plan: ErasurePlan) -> Iterator[str]:
             f"  not searched  {alone} of retired days, which have no rows left; `lake drop "
             f"{plan.dataset} --day D --force` removes one"
         )
+
+
+def _by_reason(problems: dict[str, str]) -> dict[str, list[str]]:
+    days: dict[str, list[str]] = {}
+    for day, why in problems.items():
+        days.setdefault(why, []).append(day)
+    return days
+
+
+def _span(days: Sequence[Day | str]) -> str:
+    if len(days) == 1:
+        return str(days[0])
+    return f"{days[0]} … {days[-1]} ({counted(len(days), 'day')})"
 
 
 def _days(plan: ErasurePlan) -> Iterator[str]:

@@ -163,6 +163,18 @@ def test_erased_values_are_no_longer_left_out(stored, lake) -> None:
     assert lake("verify", "events", "--from", day, "--to", second.plus(1), "--deep")[0] == 0
 
 
+def test_days_with_one_problem_are_one_line(stored, lake) -> None:
+    """A condition that fails on each day fails for the same reason."""
+    day = FIRST.plus(len(DAYS))
+    for number in range(3):
+        stored.insert_one({"_id": 100 + number, "timestamp": day.plus(number).start, "tags": ["x"]})
+    assert lake("export", "events", "--from", day, "--to", day.plus(3))[0] == 0
+    code, out, _ = lake("erase", "events", "--where", "tags = 'kim'", "--yes")
+    assert code == 1
+    (line,) = [line for line in out.splitlines() if "not searched" in line]
+    assert f"not searched  {FIRST} … {day.plus(2)} (7 days): the query failed" in line
+
+
 def test_days_and_columns_without_such_values(stored, lake) -> None:
     last = FIRST.plus(len(DAYS) - 1)
     assert lake("erase", "events", "--where", "who = 'kim'", "--from", last, "--yes")[0] == 0
