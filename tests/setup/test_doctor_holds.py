@@ -26,7 +26,8 @@ root = "s3://{bucket}/lake"
 endpoint_url = "{endpoint_url}"
 region = "{region}"
 [sources.mongo]
-uri = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=100"
+uri = "mongodb://127.0.0.1:1"
+timeout_s = 0.5
 database = "d"
 [[dataset]]
 name = "events"

@@ -34,7 +34,8 @@ _CONFIG = """
 root = "{root}"
 {s3}
 [sources.mongo]
-uri = "mongodb://127.0.0.1:27017"
+uri = "mongodb://127.0.0.1:1"
+timeout_s = 0.5
 database = "app"
 """
 
