@@ -3,9 +3,10 @@
 Belongs here: growth and means in the window and in the time before, and their order. Does not:
 log lines and documents (statements).
 
-Counters, by their names' endings (`_total`, `_count`, `_sum`), are compared by their increase with
-resets, other metrics by their mean. `_bucket` is left out: `_count` has its sum. A sample at the
-end of a span belongs to it, for it has the growth since the sample before.
+Counters, by their names' endings (`_total`, `_count`, `_sum`), and the counts of native histograms
+are compared by their increase with resets, other metrics by their mean. `_bucket` is left out:
+`_count` has its sum. A sample at the end of a span belongs to it, for it has the growth since the
+sample before.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from lake.query import Lake
 from lake.query.growth import starts_literal
 from lake.query.kinds import quoted_name, quoted_text
 from lake.query.tables import Table
-from lake.query.time_axis import COUNTER, NOT_LABELS, samples_from
-from lake.query.timeline import between, date, instant
+from lake.query.time_axis import NOT_LABELS, counter, samples_from
+from lake.query.timeline import date, instant
 
 SHOWN = 10  # series of a dataset
 PLOTTED = 5
@@ -116,7 +117,7 @@ SELECT series_id, metric, columns, more, counter,
        if(counter, grown_during, mean_during) AS during
 FROM (
     SELECT series_id, coalesce(metric, '') AS metric, {columns} AS columns, {more} AS more,
-           {COUNTER} AS counter,
+           bool_or({counter(table)}) AS counter,
            sum("-growth") FILTER (NOT "-during") AS grown_before,
            sum("-growth") FILTER ("-during") AS grown_during,
            avg(value / {_SCALE}) FILTER (NOT "-during") * {_SCALE} AS mean_before,
@@ -139,11 +140,11 @@ def _samples(table: Table, window: IncidentWindow) -> str:
     What is added to the labels' columns has a name that no label of Prometheus has.
     """
     first, last = Day((window.before - _LOOKBACK).date()), Day(window.end.date())
-    source = between(table, date(first), date(last.plus(1)))
+    source = samples_from(table, date(first), date(last.plus(1)), instant(window.before))
     return (
         "SELECT *, counter_increase(value, series_id, ts, "  # noqa: S608  quoted
         f'query_starts := {starts_literal(table)}) AS "-growth" '
-        f"FROM {samples_from(source, instant(window.before))} WHERE ts <= {instant(window.end)}"
+        f"FROM {source} WHERE ts <= {instant(window.end)}"
     )
 
 

@@ -97,9 +97,9 @@ def _samples(table: Table) -> str:
 
     What is added to the labels' columns has a name that no label of Prometheus has.
     """
-    source = samples_from(between(table, _place("earlier"), _place("end")), _place("start"))
+    source = samples_from(table, _place("earlier"), _place("end"), _place("start"))
     arguments = f"value, series_id, ts, query_starts := {starts_literal(table)}"
-    growth = f"CASE WHEN {COUNTER} THEN counter_increase({arguments}) END"
+    growth = f"CASE WHEN {counter(table)} THEN counter_increase({arguments}) END"
     return (
         f"SELECT ts, epoch_ns(ts) AS ns, {quoted_text(table.dataset)} AS dataset, "  # noqa: S608
         f"{quoted_text(SAMPLE)} AS kind, CAST(NULL AS VARCHAR) AS id, "
@@ -109,10 +109,24 @@ def _samples(table: Table) -> str:
     )
 
 
-def samples_from(source: str, start: str) -> str:
-    """The numbers from an instant on, and of each series the last one before it in the source, for
-    the growth since: without labels. The source's other samples are not sorted.
+def counter(table: Table) -> str:
+    """SQL: whether a row of `samples_from` is of a counter, as native histograms are."""
+    return f"({COUNTER} OR histogram IS NOT NULL)" if _has_histograms(table) else COUNTER
+
+
+def _has_histograms(table: Table) -> bool:
+    return "histogram" in table.column_names
+
+
+def samples_from(table: Table, first: str, end: str, start: str) -> str:
+    """The numbers of the days [first, end) from an instant on, and of each series the last one
+    before it, for the growth since: without labels. The other samples are not sorted. The number
+    of a native histogram is its count.
     """
+    source = between(table, first, end)
+    if _has_histograms(table):
+        count = "coalesce(value, CAST(histogram.count AS DOUBLE)) AS value"
+        source = f"(SELECT * REPLACE ({count}) FROM {source})"  # noqa: S608  quoted
     numbers = "isfinite(value) AND NOT coalesce(ends_with(metric, '_bucket'), false)"
     return (
         f"(SELECT * FROM {source} WHERE ts >= {start} AND {numbers} "  # noqa: S608

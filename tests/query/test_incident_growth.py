@@ -123,3 +123,36 @@ def test_the_mean_of_a_limit_that_is_the_largest_double(make_lake, run) -> None:
     assert "1.258e+308          0.1  limit_bytes (mean)" in out
     (change,) = json.loads(run("incident", *options, "--json")[1])["changes"]
     assert change["before"] == pytest.approx(0.7 * limit)
+
+
+def test_native_histograms_grow_by_their_counts(make_lake, run) -> None:
+    """Over a restart, too; their values are NULL."""
+    lake = make_lake("latencies")
+    start = datetime(2026, 7, 6, 11, 0, tzinfo=UTC)
+    counts = [number if number < 25 else number - 25 for number in range(40)]
+    lake.put(
+        "latencies",
+        "2026-07-06",
+        pa.table(
+            {
+                "ts": [start + timedelta(minutes=number) for number in range(40)] * 2,
+                "metric": ["rpc_duration_seconds"] * 40 + ["up"] * 40,
+                "value": [None] * 40 + [1.0] * 40,
+                "histogram": [{"count": float(n), "sum": 1.5 * n} for n in counts] + [None] * 40,
+                "series_id": [1] * 40 + [2] * 40,
+                "job": ["api"] * 80,
+            }
+        ),
+    )
+    options = ("--at", "2026-07-06T11:30", "--window", "10m", "--config", lake.config)
+    status, out, err = run("incident", *options, "--json")
+    assert status == 0, err
+    (change,) = json.loads(out)["changes"]
+    assert (change["metric"], change["counter"]) == ("rpc_duration_seconds", True)
+    assert (change["before"], change["during"]) == (20, 4 + 14)
+    with lake.connect() as session:
+        rows = session.rows(
+            "SELECT ts, value, growth FROM incident(TIMESTAMPTZ '2026-07-06 11:26:00Z', "
+            "INTERVAL 2 MINUTE) WHERE text LIKE 'rpc%' ORDER BY ts"
+        )
+    assert [(row["value"], row["growth"]) for row in rows] == [(24, 1), (0, 0), (1, 1), (2, 1)]

@@ -336,9 +336,10 @@ def test_compose_loads_documents_that_are_older_than_their_validator(tmp_path):
 
 
 def test_the_printed_address_names_the_database_as_a_uri_has_it():
-    *_, uri, shell = next_steps("mongodb://127.0.0.1:1", "데이터+%41")
+    uri, spring, shell = next_steps("mongodb://127.0.0.1:1", "데이터+%41")
     address = "mongodb://127.0.0.1:1/%EB%8D%B0%EC%9D%B4%ED%84%B0%2B%2541"
-    assert (uri.strip(), shell) == (
-        f"SPRING_DATA_MONGODB_URI={address}",
+    assert (uri, spring, shell) == (
+        f"point a service at it: {address}",
+        f"  with Spring Boot: SPRING_DATA_MONGODB_URI={address}",
         f"or look yourself: mongosh {address}",
     )

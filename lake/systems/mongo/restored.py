@@ -95,7 +95,7 @@ def next_steps(uri: str, database: str) -> list[str]:
     """Commands for a person."""
     address = f"{uri}/{quote(database, safe='')}"
     return [
-        "point the service's /metrics/* API at it:",
-        f"  SPRING_DATA_MONGODB_URI={address}",
+        f"point a service at it: {address}",
+        f"  with Spring Boot: SPRING_DATA_MONGODB_URI={address}",
         f"or look yourself: mongosh {address}",
     ]
