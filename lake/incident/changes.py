@@ -6,7 +6,7 @@ log lines and documents (statements).
 Counters, by their names' endings (`_total`, `_count`, `_sum`), and the counts of native histograms
 are compared by their increase with resets, other metrics by their mean. `_bucket` is left out:
 `_count` has its sum. A sample at the end of a span belongs to it, for it has the growth since the
-sample before.
+sample before. A metric called `…_count` is no counter where it falls twice to more than half.
 """
 
 from __future__ import annotations
@@ -28,6 +28,11 @@ SHOWN = 10  # series of a dataset
 PLOTTED = 5
 _LOOKBACK = timedelta(hours=12)  # for the sample before: a target may have been away for long
 _PLOTTED = ("_total", "_count")
+# Of things that there are now, as go_goroutine_count: it falls, and not to 0 as by a restart.
+_GAUGE = (
+    "(coalesce(ends_with(metric, '_count'), false) AND "
+    'count(*) FILTER (value < "-last" AND value > "-last" / 2) > 1)'
+)
 _SCALE = "1048576.0"  # a power of 2 rounds nothing: the largest doubles, as limits, have a sum
 
 
@@ -83,7 +88,9 @@ def changes(lake: Lake, table: Table, window: IncidentWindow) -> list[Change]:
     """
     answer = lake.ask(_changes_statement(table, window))
     rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
-    plotted = [row["series_id"] for row in rows if row["metric"].endswith(_PLOTTED)][:PLOTTED]
+    plotted = [
+        row["series_id"] for row in rows if row["counter"] and row["metric"].endswith(_PLOTTED)
+    ][:PLOTTED]
     growth = _growth(lake, table, window, plotted)
     return [
         Change(
@@ -117,7 +124,7 @@ SELECT series_id, metric, columns, more, counter,
        if(counter, grown_during, mean_during) AS during
 FROM (
     SELECT series_id, coalesce(metric, '') AS metric, {columns} AS columns, {more} AS more,
-           bool_or({counter(table)}) AS counter,
+           bool_or({counter(table)}) AND NOT {_GAUGE} AS counter,
            sum("-growth") FILTER (NOT "-during") AS grown_before,
            sum("-growth") FILTER ("-during") AS grown_during,
            avg(value / {_SCALE}) FILTER (NOT "-during") * {_SCALE} AS mean_before,
@@ -143,7 +150,8 @@ def _samples(table: Table, window: IncidentWindow) -> str:
     source = samples_from(table, date(first), date(last.plus(1)), instant(window.before))
     return (
         "SELECT *, counter_increase(value, series_id, ts, "  # noqa: S608  quoted
-        f'query_starts := {starts_literal(table)}) AS "-growth" '
+        f'query_starts := {starts_literal(table)}) AS "-growth", '
+        'lag(value) OVER (PARTITION BY series_id ORDER BY ts) AS "-last" '
         f"FROM {source} WHERE ts <= {instant(window.end)}"
     )
 

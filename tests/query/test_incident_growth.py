@@ -156,3 +156,32 @@ def test_native_histograms_grow_by_their_counts(make_lake, run) -> None:
             "INTERVAL 2 MINUTE) WHERE text LIKE 'rpc%' ORDER BY ts"
         )
     assert [(row["value"], row["growth"]) for row in rows] == [(24, 1), (0, 0), (1, 1), (2, 1)]
+
+
+def test_a_count_that_falls_is_a_gauge_and_one_that_restarts_is_none(make_lake, run) -> None:
+    lake = make_lake("runtime")
+    start = datetime(2026, 7, 6, 11, 0, tzinfo=UTC)
+    goroutines = [20 + (number % 3) + 10 * (number > 20) for number in range(40)]
+    requests = [
+        number % 5 * (1 if number <= 20 else 2) for number in range(40)
+    ]  # it restarts often
+    lake.put(
+        "runtime",
+        "2026-07-06",
+        pa.table(
+            {
+                "ts": [start + timedelta(minutes=number) for number in range(40)] * 2,
+                "metric": ["go_goroutine_count"] * 40 + ["requests_count"] * 40,
+                "value": [float(number) for number in goroutines + requests],
+                "series_id": [1] * 40 + [2] * 40,
+            }
+        ),
+    )
+    options = ("--at", "2026-07-06T11:30", "--window", "10m", "--config", lake.config)
+    status, out, err = run("incident", *options, "--json")
+    assert status == 0, err
+    changes = {change["metric"]: change for change in json.loads(out)["changes"]}
+    assert changes["requests_count"]["counter"] is True
+    gauge = changes["go_goroutine_count"]
+    assert (gauge["counter"], gauge["before"]) == (False, pytest.approx(21, abs=0.1))
+    assert gauge["during"] == pytest.approx(31, abs=0.6)
