@@ -1,57 +1,30 @@
-"""How long `[retention]` keeps what, and which days it has deleted.
+"""The days that `[retention]` has deleted.
 
-Belongs here: terms of a dataset, the age of a day, the record of retired days. Does not: deleting
-(lake.retention), keys of lake.toml.
+Belongs here: the record of retired days. Does not: how long the lake keeps a day (lake.kept),
+deleting (lake.retention).
 
 A retired day is one whose table retention has deleted: it is neither missing nor proven. The record
-is one object, `retention/retired.json`, so that the ledger needs no other policy than today's. Once
-it is exported again a day is retired no more: if it is lost then, it is missing.
+is one object, `retention/retired.json`, so that the ledger needs no earlier policy than the present
+one. A day that is exported again is no longer retired: if it is lost then, it is missing.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from lake.base.day import Day, day_range
 from lake.base.errors import BadData, Conflict, Missing, TransientError, UsageError
 from lake.config.datasets import Dataset
-from lake.config.retention import FOREVER
 from lake.config.settings import Settings
+from lake.kept import is_retired_by_age
 from lake.store import Store
 
 RETENTION = "retention/"
 RETIRED = f"{RETENTION}retired.json"
 DELETIONS = f"{RETENTION}deletions/"
 _TRIES = 20
-
-
-@dataclass(frozen=True)
-class KeepTerms:
-    """For how many whole days after its end a day's table and rollup are kept."""
-
-    tables: int
-    rollups: int
-
-
-def terms_of(settings: Settings, dataset: Dataset) -> KeepTerms:
-    """The dataset's own terms, else its system's, else the section's; whether enabled or not."""
-    return KeepTerms(*settings.retention.times(dataset.name, dataset.source))
-
-
-def is_over(day: Day, keep: int, today: Day) -> bool:
-    """Whether a day was kept for `keep` whole days after its end."""
-    return keep < FOREVER and day.days_until(today) > keep
-
-
-def is_retired_by_age(settings: Settings, dataset: Dataset, day: Day, today: Day) -> bool:
-    """Whether retention deletes the day's table, and so it is not expected to be there."""
-    enabled = settings.retention.enabled
-    return enabled and is_over(day, terms_of(settings, dataset).tables, today)
-
-
 _Days = Mapping[str, Iterable[Day]]
 
 

@@ -1,7 +1,7 @@
 """`[retention]`: how long the lake keeps what.
 
 Belongs here: keys, defaults, how a time is written. Does not: what a day's age means
-(lake.retired), deleting (lake.retention).
+(lake.kept), deleting (lake.retention).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from lake.config.retention import FOREVER, SnapshotRules
 from lake.config.settings import Settings
 from lake.cost.prices import STANDARD, Region
 from lake.cost.usage import Follows, Kind
-from lake.retired import terms_of
+from lake.kept import terms_of
 from lake.systems.registry import configured_systems
 
 _PLURALS: dict[str, Kind] = {

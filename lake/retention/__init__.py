@@ -7,7 +7,7 @@ apply      deletes as planned, and completes what a killed run began
 verifying  deletion manifests and holds compared with the store and the audit log
 
 Belongs here: deciding by age and rules, deleting. Does not: how long anything is kept
-(lake.retired, lake.config.retention), deleting by hand (lake.drop), expiry at the sources
+(lake.kept, lake.config.retention), deleting by hand (lake.drop), expiry at the sources
 (lake.ttl).
 """
 

@@ -22,6 +22,7 @@ from lake.config.settings import Settings
 from lake.config.systems import packages
 from lake.holds import Holds
 from lake.holds import of as holds_of
+from lake.kept import is_over, terms_of
 from lake.partition.layout import (
     manifest_key,
     manifest_prefix,
@@ -40,7 +41,6 @@ from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
 from lake.partition.rollups import RollupManifest, read_rollups
 from lake.retention.rules import kept_days
-from lake.retired import is_over, terms_of
 from lake.snapshot import exclusive_objects, require_quiet
 from lake.snapshots.holding import missing_objects, spans
 from lake.snapshots.manifest import (

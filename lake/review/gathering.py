@@ -21,11 +21,11 @@ from lake.holds import Holds
 from lake.holds import of as holds_of
 from lake.holds.changing import RELEASED
 from lake.holds.hold import Hold
+from lake.kept import terms_of
 from lake.privacy.rules import texts_of
 from lake.rehearsals import rehearsals_of
 from lake.retention.apply import last_run
 from lake.retention.records import unfinished
-from lake.retired import terms_of
 from lake.review.review import (
     DatasetReview,
     ErasureReview,
