@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 from support.raw_days import bits
-from support.remote_writing import floats, series, write
+from support.remote_writing import floats, histogram, series, write
 
 from lake.base.day import Day
 from lake.config.settings import load
@@ -32,3 +32,30 @@ def test_every_sample_is_exported(lake, tmp_path, minutes, first_s, mode):
             manifest = exporter.export(dataset, day).manifest
     of_day = sum(at < day.end_ms for at in times)
     assert manifest.rows == 3 * of_day
+
+
+def test_native_histograms_are_named(lake, tmp_path):
+    """Only where there are any: by steps the server sends each of their buckets as text."""
+    latest = Day.today().start_ms - 60_000
+    value = {
+        "count": 3,
+        "sum": 1.5,
+        "schema": 3,
+        "zero_threshold": 1e-128,
+        "zeros": 0,
+        "negative_spans": [],
+        "negative": [],
+        "positive_spans": [(0, 2)],
+        "positive": [1, 2],
+    }
+    with start(["prometheus"], prometheus_out_of_order="5d") as stack:
+        url = stack.endpoints["prometheus"]["url"]
+        for name in ("cpu_a", "cpu_b", "cpu_c"):
+            write(url, series({"__name__": name}, floats([(latest, bits(1.0))])))
+        write(url, series({"__name__": "rpc_duration_seconds"}, histogram(latest, value)))
+        status, _, err = lake("init", "--prometheus", url, "--root", "lake")
+    assert status == 0, err
+    cpu, others = (tmp_path / "lake.toml").read_text("utf-8").split("[[dataset]]\n")[:2]
+    assert 'name = "cpu"' in others
+    assert "native histograms" not in cpu
+    assert 'with native histograms: mode = "raw" reads these faster' in others
