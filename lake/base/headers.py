@@ -18,8 +18,8 @@ from typing import Any
 
 from lake.base.causes import cause
 from lake.base.errors import BadData
+from lake.base.field_path import field_path
 
-_NAME = re.compile(r'"((?:[^"]|"")+)"|([^."]+)')
 _KEY_LINE = re.compile(r"--\s*([a-z_]+):\s*(.*)")
 
 
@@ -74,16 +74,11 @@ class Header:
 
     def field_path(self, line: int, text: str) -> tuple[str, ...]:
         """The names of a dotted path, `"a.b".c` among them. Raises BadData."""
-        names, at = [], 0
-        while match := _NAME.match(text, at):
-            names.append(match[1].replace('""', '"') if match[1] else match[2].strip())
-            at = match.end()
-            if at == len(text):
-                return tuple(names)
-            if text[at] != ".":
-                break
-            at += 1
-        raise self.wrong(line, 'a path such as response.latencyMs or "a.b".c', text)
+        try:
+            return field_path(text)
+        except ValueError as error:
+            expected = 'a path such as response.latencyMs or "a.b".c'
+            raise self.wrong(line, expected, text) from error
 
     def wrong(self, line: int, expected: str, found: Any) -> BadData:
         """An error that names file and line."""

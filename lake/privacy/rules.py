@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
 
+from lake.base.field_path import field_path
+
 Kind = Literal["drop", "hash", "truncate", "replace"]
 _FORMS = '"drop", "hash", { truncate = 3 } or { pattern = "[0-9]{6,}", replace = "#" }'
-_NAME = re.compile(r'"((?:[^"]|"")+)"|([^."]+)')
 _PLAIN_NAME = re.compile(r"[^.\"\s]+")
 _KEYS = {"truncate", "pattern", "replace"}
 
@@ -68,23 +69,7 @@ class Rule:
     def from_json(cls, members: Mapping[str, Any]) -> Rule:
         """Raises ValueError, KeyError and TypeError for anything that is not a rule."""
         rest = {name: members[name] for name in members if name not in ("path", "rule")}
-        return cls(path_of(members["path"]), members["rule"], **rest)
-
-
-def path_of(text: str) -> tuple[str, ...]:
-    """The names of a dotted path, `"a.b".c` among them. Raises ValueError."""
-    names, at = [], 0
-    while match := _NAME.match(text, at):
-        names.append(match[1].replace('""', '"') if match[1] else match[2].strip())
-        at = match.end()
-        if at == len(text):
-            if "" in names or any("\0" in name for name in names):
-                break
-            return tuple(names)
-        if text[at] != ".":
-            break
-        at += 1
-    raise ValueError(f'{text!r} is not a path such as user.email or "a.b".c')
+        return cls(field_path(members["path"]), members["rule"], **rest)
 
 
 def rules_of(value: Any) -> tuple[Rule, ...]:
@@ -124,7 +109,7 @@ def folded(path: Sequence[str]) -> tuple[str, ...]:
 
 
 def _rule(path: str, value: Any) -> Rule:
-    names = path_of(path)
+    names = field_path(path)
     if value in ("drop", "hash"):
         return Rule(names, value)
     if isinstance(value, Mapping):

@@ -10,11 +10,12 @@ import logging
 import pytest
 
 from lake.base.errors import ConfigError, LakeError, Refused
+from lake.base.field_path import field_path
 from lake.base.redaction import redact
 from lake.config.settings import load
 from lake.privacy.applying import Rules, differing, key_id
 from lake.privacy.messages import no_values, without_values
-from lake.privacy.rules import Rule, path_of, rules_of
+from lake.privacy.rules import Rule, rules_of
 
 KEY = "0123456789abcdef0123456789abcdef"
 FILE = """
@@ -157,8 +158,8 @@ def test_a_hash_is_the_hmac_of_the_text_and_the_id_shows_another_key():
 
 def test_paths_are_read_as_they_are_written():
     for text in ("a", "a.b", '"a.b".c', '"say ""x""".y', '" "'):
-        assert Rule(path_of(text), "drop").text == text
-    assert path_of('"a.b".c') == ("a.b", "c")
+        assert Rule(field_path(text), "drop").text == text
+    assert field_path('"a.b".c') == ("a.b", "c")
 
 
 def refuse() -> None:
