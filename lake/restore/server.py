@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lake.base.errors import PermanentError
+from lake.restore.compose import FILE as COMPOSE_FILE
 from lake.servers import Binary, Stack, closest, find, other_version, start
 from lake.servers.installing import how_installed
 from lake.servers.progress import Progress
@@ -82,10 +83,12 @@ def _program(restored: System, version: str, into: Path) -> Binary:
     name = restored.name
     program = find(name) if restored.reads_other_versions else closest(name, version)
     if program is None:
+        # None beside files that are gone after the error, as those of a rehearsal.
+        compose = f"; or `docker compose up` in {into}" if (into / COMPOSE_FILE).exists() else ""
         raise PermanentError(
             f"no usable {restored.program} on this machine",
             expected=f"{restored.program} on PATH, or installed by `lake services`",
             remedy=f"`lake services install {name}` gets {how_installed(name)}; or put "
-            f"{restored.program} on PATH; or `docker compose up` in {into}",
+            f"{restored.program} on PATH" + compose,
         )
     return program

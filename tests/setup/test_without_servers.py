@@ -35,7 +35,11 @@ def test_serving_a_restored_system_names_every_way_to_a_server(bare, system, pro
     remedy = failed.value.parts["remedy"]
     assert f"`lake services install {system}` gets" in remedy
     assert f"put {program} on PATH" in remedy
-    assert f"`docker compose up` in {tmp_path}" in remedy
+    assert "docker compose" not in remedy  # these files have none beside them
+    (tmp_path / "compose.yaml").touch()
+    with pytest.raises(PermanentError) as failed:
+        serve(manifest, tmp_path)
+    assert f"`docker compose up` in {tmp_path}" in failed.value.parts["remedy"]
     assert f"no usable {program} on this machine: `lake services install {system}`" in (
         serving_remark(manifest)
     )
