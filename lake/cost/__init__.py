@@ -4,6 +4,7 @@ usage      bytes and objects of every version, from one listing
 growth     bytes and rows a day, from the manifests
 prices     the price file
 policy     for how long what is kept, in which class; what-if
+choosing   which prices and which policy a lake has
 forecast   the next twelve months, by day
 requests   requests a month, from counted ones
 report     all of it together

@@ -3,12 +3,13 @@
 layout       keys of objects
 table        a day as record batches on its way into the lake, and its schema as JSON
 parquet      batches into an object
-fingerprint  a hash of rows, independent of order and encoding
-manifest     the JSON manifest
+fingerprint  a hash of rows, independent of order and encoding; fingerprint_loops compute it
+manifest     the JSON manifest; rollups: that of a rollup; record: what both share
 ledger       which manifest of a partition is valid
 replacement  object and manifest replaced as one
 content      the rows of a partition, checked against its manifest
 read_back    an object without its manifest
+batches      a file's rows in batches of bounded size
 definition   whether a manifest has the dataset's present definition
 copying      one lake's objects into another
 

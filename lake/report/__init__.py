@@ -1,8 +1,8 @@
 """A page that shows the state of the lake: a folder of static files, or served on loopback.
 
-cached      a store whose reads are kept until an object changes
 facts       what the page shows, and when it was read
 gathering   reading it
+counts      sources whose counts are kept for five minutes
 states      how a day's state is shown
 page        the HTML
 data        the page's scripts of data: calendar, days, trends

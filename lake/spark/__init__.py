@@ -5,7 +5,7 @@ casts         Spark SQL that turns a file's value into the type that all days ha
 levels        the level of log lines
 tables        a table as groups of files, each with its schema and its expressions
 description   the file that deploy/spark/lake_tables.py reads
-trends        a trend's statement in Spark SQL
+trends        a trend's statement in Spark SQL, by the expressions of templates and dialect
 
 Belongs here: text for Spark. Does not: a Spark session; nothing here imports PySpark.
 """

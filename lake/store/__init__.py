@@ -1,5 +1,12 @@
 """Objects by key under one root: S3 or a directory, behind one protocol.
 
+protocol     what every store can do
+opening      from settings to a store
+directory    a directory as a store
+s3           S3 as a store: its connection and session, uploads, failures
+listed_once  a store whose folders are listed once
+several      several small objects at once
+
 Belongs here: whole-object reads, atomic replacement, listing. Does not: what the keys
 mean (layout) or what the objects hold.
 """

@@ -4,7 +4,7 @@ available    which trends there are
 files        a file's header
 needs        what a trend reads, by content
 fitting      which datasets of a lake have it
-reading      inputs as SQL, by rollups or by the tables' rows
+reading      inputs as SQL, by rollups (rolled) or by the tables' rows
 asking       a trend's answer for a range of days
 comparing    the same against the range or the week before
 plot         its plot
