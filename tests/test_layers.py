@@ -31,6 +31,19 @@ def test_imports_point_down_only():
     assert " 0 broken" in done.stdout
 
 
+def test_a_package_that_lists_its_modules_lists_all():
+    """One that names two fifths of them is such a list."""
+    unlisted = {}
+    for package in (ROOT / "lake").rglob("__init__.py"):
+        text = ast.get_docstring(ast.parse(package.read_text("utf-8"))) or ""
+        modules = {path.stem for path in package.parent.glob("*.py")} - {"__init__"}
+        absent = {name for name in modules if not re.search(rf"\b{name}\b", text)}
+        if len(modules) > 3 and len(absent) <= 0.6 * len(modules):
+            unlisted[package.relative_to(ROOT).as_posix()] = absent
+    assert len(unlisted) > 20
+    assert {package: absent for package, absent in unlisted.items() if absent} == {}
+
+
 def test_each_module_says_what_belongs_in_it_and_what_does_not():
     silent = []
     for module in MODULES:

@@ -1,9 +1,9 @@
 """The one door to numba: loops over bytes and numbers, compiled to machine code.
 
 Belongs here: the decorators, the types of arguments, the cache of machine code, and the loads,
-comparisons and varints that several loops need. Does not: a loop over one format; it lies beside
-the code that calls it, and nothing but such loops imports this package, for numba takes half a
-second to load.
+comparisons (memory) and varints that several loops need. Does not: a loop over one format; it lies
+beside the code that calls it, and nothing but such loops imports this package, for numba takes half
+a second to load.
 """
 
 from lake.compiled.decorators import (

@@ -3,7 +3,7 @@
 protocol     what every store can do
 opening      from settings to a store
 directory    a directory as a store
-s3           S3 as a store: its connection and session, uploads, failures
+s3           S3 as a store: s3_connection, s3_session, s3_upload, s3_failures
 listed_once  a store whose folders are listed once
 several      several small objects at once
 

@@ -10,6 +10,11 @@ api         a request, an answer   answer              JSON → Arrow rows
 spool       rows on disk, sorted   table               the columns of the partition
 logql       LogQL text             cover               selectors that together take all streams
 narrowing   halves of a question   split               where Loki cuts queries in parts
+scan        compiled loops         ruled               column rules
+version     what it can do         config, limit       its settings
+remedies    for refused queries    originals           lines that a pipeline makes equal
+
+Loki before 3.0, stream by stream: by_stream, stream_set, counting_by_labels, ends, unlisted.
 """
 
 from lake.systems.loki.reading.reader import LokiReader

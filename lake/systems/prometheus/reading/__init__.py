@@ -6,7 +6,8 @@ questions   counts, names; in parts        narrowing    a selector in pieces, by
 api         a request, its envelope        stores       the stores behind Thanos Query
 answer      JSON → arrays                  scan         its compiled loops
 runs        answers that wait, in order    blocks       series → the table's batches
-promql      its text: selectors, names
+promql      its text: selectors, names     ruled        column rules
+server      which server, which version
 
 Belongs here: PromQL's HTTP API, remote read. Does not: snapshots, or where the rows go.
 """

@@ -1,8 +1,10 @@
 """Prometheus' remote read: the stored samples themselves, as the chunks they lie in.
 
-`asking` requests a selector's series, `stream` takes the answer apart and keeps it on disk,
-`reading` gives it back series by series. `message_loops` has the compiled loops over messages,
-`sample_loops` those over samples, `histograms` what native histograms add.
+`day` has the steps. `asking` requests a selector's series (`request` is the body), `stream` takes
+the answer apart and keeps it on disk, `reading` gives it back series by series, with the labels of
+`label_sets`. `message_loops` has the compiled loops over messages, `sample_loops` those over
+samples, `histograms` and `histogram_loops` what native histograms add.
+
 Belongs here: POST /api/v1/read. Does not: PromQL, what a table looks like.
 
 Source of the messages, their field numbers and the stream's framing:
