@@ -22,6 +22,7 @@ from typing import Any
 from lake import __version__
 from lake.base.clock import utc_now
 from lake.base.errors import BadData, Conflict, Missing, TransientError
+from lake.base.members import of_members
 from lake.store import Store
 from lake.store.several import of_each
 
@@ -190,10 +191,10 @@ def _read(store: Store, number: int) -> bytes:
 
 def _parsed(store: Store, number: int, data: bytes) -> Entry:
     try:
-        entry = Entry(**json.loads(data))
+        entry = of_members(Entry, json.loads(data))
         if entry.sequence != number or not isinstance(entry.previous, str):
             raise ValueError(f"its sequence is {entry.sequence}")
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise BadData(
             f"entry {number} {ENTRY_UNREADABLE}",
             where=store.url(key_of(number)),

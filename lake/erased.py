@@ -18,6 +18,7 @@ from typing import Any
 
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing, UsageError
+from lake.base.members import LaterVersion, of_own_members
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.partition.ledger import read_manifest
@@ -189,7 +190,7 @@ def earlier_fingerprints(details: Mapping[str, Any]) -> set[str]:
 def _erasure(store: Store, key: str) -> Erasure:
     try:
         fields = json.loads(store.read(key))
-        erasure = Erasure(**{**fields, "columns": tuple(fields["columns"])})
+        erasure = of_own_members(Erasure, {**fields, "columns": tuple(fields["columns"])})
         for day in erasure.days:
             Day.parse(day)
         if erasure.key != key:
@@ -201,12 +202,19 @@ def _erasure(store: Store, key: str) -> Erasure:
 
 def _ended(store: Store, key: str) -> ErasureEnd:
     try:
-        return ErasureEnd(**json.loads(store.read(key)))
-    except (ValueError, TypeError, Missing) as error:
+        return of_own_members(ErasureEnd, json.loads(store.read(key)))
+    except (ValueError, TypeError, AttributeError, Missing) as error:
         raise _unreadable(store, key, error) from error
 
 
 def _unreadable(store: Store, key: str, error: Exception) -> BadData:
+    if isinstance(error, LaterVersion):
+        return BadData(
+            "the record of an erasure is of a later version",
+            where=store.url(key),
+            found=error,
+            remedy="run that version",
+        )
     return BadData(
         "the record of an erasure can't be read",
         where=store.url(key),

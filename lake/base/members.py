@@ -11,6 +11,10 @@ from typing import Any, TypeVar
 Record = TypeVar("Record")
 
 
+class LaterVersion(ValueError):
+    """A record has members that this version does not know, so that it may mean something else."""
+
+
 def of_members(kind: type[Record], members: Mapping[str, Any]) -> Record:
     """A dataclass' instance. What a later version stored besides is ignored, so that it can be read
     after a roll-back. Raises TypeError where a member is missing.
@@ -19,3 +23,13 @@ def of_members(kind: type[Record], members: Mapping[str, Any]) -> Record:
     if members.keys() <= known.keys():
         return kind(**members)
     return kind(**{name: members[name] for name in known if name in members})
+
+
+def of_own_members(kind: type[Record], members: Mapping[str, Any]) -> Record:
+    """A dataclass' instance, of a record by which rows are removed or kept. Raises LaterVersion
+    where a later version stored something besides, and TypeError where a member is missing.
+    """
+    known = kind.__dataclass_fields__  # type: ignore[attr-defined]
+    if unknown := sorted(members.keys() - known.keys()):
+        raise LaterVersion(f"unknown to this version: {', '.join(unknown)}")
+    return kind(**members)

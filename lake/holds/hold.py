@@ -14,6 +14,7 @@ from typing import Any
 
 from lake.base.day import Day
 from lake.base.errors import BadData, PermanentError, UsageError
+from lake.base.members import LaterVersion, of_own_members
 from lake.config.datasets import Dataset
 
 PREFIX = "holds/"
@@ -191,11 +192,19 @@ class Release:
 def parsed_release(hold_id: str, data: bytes, where: str) -> Release:
     """Raises BadData: a release that can't be read releases nothing."""
     try:
-        fields = {name: _text(value) for name, value in json.loads(data).items()}
-        release = Release(**fields)
+        release = of_own_members(Release, json.loads(data))
+        for value in asdict(release).values():
+            _text(value)
         if release.id != hold_id:
             raise ValueError(f"its id is {release.id!r}")
         datetime.fromisoformat(release.at)
+    except LaterVersion as error:
+        raise BadData(
+            "a hold's release is of a later version",
+            where=where,
+            found=error,
+            remedy="run that version",
+        ) from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise BadData("a hold's release can't be read", where=where, found=error) from error
     return release

@@ -19,6 +19,7 @@ from typing import Any
 from lake import __version__, audit
 from lake.base.day import Day
 from lake.base.errors import BadData, Missing, UsageError
+from lake.base.members import LaterVersion, of_own_members
 from lake.process.running import this_writer
 from lake.retention.plan import Item, PlannedObject
 from lake.retired import DELETIONS
@@ -147,7 +148,7 @@ def _deletion(store: Store, key: str) -> Deletion:
     try:
         fields = json.loads(store.read(key))
         items = tuple(_item(item) for item in fields.pop("items"))
-        deletion = Deletion(**fields, items=items)
+        deletion = of_own_members(Deletion, {**fields, "items": items})
         if deletion.key != key:
             raise ValueError(f"its id is {deletion.id}")
     except (ValueError, TypeError, KeyError, AttributeError, UsageError) as error:
@@ -156,18 +157,25 @@ def _deletion(store: Store, key: str) -> Deletion:
 
 
 def _item(fields: dict[str, Any]) -> Item:
-    pieces = tuple(PlannedObject(**piece) for piece in fields.pop("pieces"))
-    return Item(**{**fields, "day": Day.parse(fields["day"]), "pieces": pieces})
+    pieces = tuple(of_own_members(PlannedObject, piece) for piece in fields.pop("pieces"))
+    return of_own_members(Item, {**fields, "day": Day.parse(fields["day"]), "pieces": pieces})
 
 
 def _ended(store: Store, key: str) -> DeletionEnd:
     try:
-        return DeletionEnd(**json.loads(store.read(key)))
-    except (ValueError, TypeError) as error:
+        return of_own_members(DeletionEnd, json.loads(store.read(key)))
+    except (ValueError, TypeError, AttributeError) as error:
         raise _unreadable(store, key, error) from error
 
 
 def _unreadable(store: Store, key: str, error: Exception) -> BadData:
+    if isinstance(error, LaterVersion):
+        return BadData(
+            "a deletion manifest is of a later version",
+            where=store.url(key),
+            found=error,
+            remedy="run that version",
+        )
     return BadData(
         UNREADABLE,
         where=store.url(key),
