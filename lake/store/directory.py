@@ -195,16 +195,17 @@ class DirectoryStore:
 
     def unfinished(self, prefix: str) -> tuple[Unfinished, ...]:
         """See Store."""
-        begins, uploads = prefix.replace("/", _SLASH), []
-        with suppress(FileNotFoundError), self._alone():
-            for part in sorted((self.root / _PARTS).iterdir()):
+        parts, begins, uploads = self.root / _PARTS, prefix.replace("/", _SLASH), []
+        with suppress(Missing), _explaining(parts), self._alone():
+            for part in sorted(parts.iterdir()):
                 if part.name == _LOCK:
                     continue
                 key = part.name.rpartition(".")[0].replace(_SLASH, "/")
                 # A part whose name is too long, or not from here, belongs to every prefix.
                 if part.name.startswith(begins) or not key or _SLASH not in part.name:
-                    begun = datetime.fromtimestamp(part.stat().st_mtime, UTC)
-                    uploads.append(Unfinished(key, part.name, begun, _is_locked(part)))
+                    with suppress(FileNotFoundError):  # its writer has ended meanwhile
+                        begun = datetime.fromtimestamp(part.stat().st_mtime, UTC)
+                        uploads.append(Unfinished(key, part.name, begun, _is_locked(part)))
         return tuple(uploads)
 
     def abandon(self, upload: Unfinished) -> None:

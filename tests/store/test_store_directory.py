@@ -228,3 +228,19 @@ def _write_until_stopped(root):
     store.write("a", b"one")
     store.delete("a")
     store.write("a", b"one")
+
+
+def test_an_upload_that_ends_meanwhile_hides_no_other(store):
+    store.write("tables/b", b"x")
+    parts = store.root / ".parts"
+    (parts / "tables!a.1").symlink_to(parts / "gone")  # listed, and away when it is looked at
+    (parts / "tables!b.2").write_bytes(b"x")
+    (unfinished,) = store.unfinished("tables/")
+    assert unfinished.key == "tables/b"
+
+
+def test_uploads_that_cannot_be_listed(store):
+    store.root.mkdir(parents=True, exist_ok=True)
+    (store.root / ".parts").write_text("no folder")
+    with pytest.raises(PermanentError, match="a file stands where a folder has to be"):
+        store.unfinished("")
