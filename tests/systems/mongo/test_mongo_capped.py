@@ -86,3 +86,16 @@ def test_what_was_not_overwritten_may_not_shrink(
     ring.delete_one({"at": _DAYS[2].start})
     assert _states(lake) == ["verified", "verified", "differs"]
     assert lake("recheck")[0] == 1
+
+
+def test_a_first_document_without_a_date_excuses_nothing(
+    mongo_uri: str, mongo_database: str, lake: Run
+) -> None:
+    with pymongo.MongoClient[dict[str, Any]](mongo_uri) as client:
+        ring = client[mongo_database].create_collection("ring", capped=True, size=100_000, max=40)
+        ring.insert_one({"n": -1})
+        for day in _DAYS:
+            ring.insert_many(_documents(day, 10))
+        assert lake("export", "--from", str(_DAYS[0]), "--to", str(_TODAY))[0] == 0
+        ring.delete_one({"at": _DAYS[2].start})
+        assert _states(lake) == ["verified", "verified", "differs"]

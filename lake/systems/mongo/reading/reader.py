@@ -150,7 +150,7 @@ class MongoReader:
         return rows
 
     def _is_overwritten(self, mongo_dataset: MongoDataset, day: Day) -> bool:
-        """Whether the collection is capped and its first document is of no earlier day."""
+        """Whether the collection is capped and its first dated document is of no earlier day."""
         database = self._connected()[self._section.database]
         with explained(self._section, f"collection {mongo_dataset.collection}"):
             if self._capped is None:
@@ -158,10 +158,11 @@ class MongoReader:
             if mongo_dataset.collection not in self._capped:
                 return False
             collection = database[mongo_dataset.collection]
-            first = collection.find_one({}, {"_id": 1}, sort=[("$natural", 1)])
+            earlier = dated_between(mongo_dataset, None, day.start_ms)
+            dated = {"$or": [earlier, dated_between(mongo_dataset, day.start_ms, None)]}
+            first = collection.find_one(dated, {"_id": 1}, sort=[("$natural", 1)])
             if first is None:
                 return False
-            earlier = dated_between(mongo_dataset, None, day.start_ms)
             return not collection.count_documents({"$and": [{"_id": first["_id"]}, earlier]})
 
     def _is_exact(self, mongo_dataset: MongoDataset, by_index: dict[str, Any]) -> bool:
