@@ -6,6 +6,7 @@ Belongs here: the order of the steps. Does not: what a system's files are.
 from __future__ import annotations
 
 import hashlib
+import logging
 import random
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -17,7 +18,7 @@ from typing import Any
 from lake import __version__, audit
 from lake.base.clock import utc_now
 from lake.base.day import Day
-from lake.base.errors import BadData, Conflict, LakeError, TransientError
+from lake.base.errors import BadData, Conflict, LakeError, PermanentError, TransientError
 from lake.base.progress import ByteProgress, silent_bytes
 from lake.config.settings import Settings
 from lake.holds import held_error
@@ -40,6 +41,7 @@ from lake.snapshots.standalone import store_script
 from lake.store import ObjectStat, Store, Unfinished
 from lake.systems.registry import open_snapshotter
 
+_LOG = logging.getLogger(__name__)
 _PARALLEL = 4
 REMOVED = "snapshot removed"  # in the audit log
 _UNFINISHED_AFTER_S = 86_400  # objects without a manifest may belong to a run until then
@@ -319,36 +321,41 @@ def clean(store: Store, system: str) -> int:
 
 
 def _clean(store: Store, system: str, may_go: Callable[[str], bool]) -> int:
-    objects, uploads = unneeded(store, system)
     freed = 0
-    for stat in objects:
+    for stat in unneeded(store, system):
         if may_go(stat.key):
             store.delete(stat.key)
             freed += stat.bytes
-    for upload in uploads:
-        if may_go(upload.key):
-            store.abandon(upload)
+    try:
+        for upload in unneeded_uploads(store, system):
+            if may_go(upload.key):
+                store.abandon(upload)
+    except PermanentError as error:  # not every server, nor every role, lists them
+        _LOG.warning("unfinished uploads below %s/ stay: %s", system, error.what)
     return freed
 
 
-def unneeded(store: Store, system: str) -> tuple[list[ObjectStat], list[Unfinished]]:
-    """What runs have stored that no manifest of the system needs, and what they have sent of more.
-    Some of it may belong to a run that goes on. Raises BadData where a manifest can't be read.
+def unneeded(store: Store, system: str) -> list[ObjectStat]:
+    """What runs have stored that no manifest of the system needs. Some of it may belong to a run
+    that goes on. Raises BadData where a manifest can't be read.
     """
     needed = {
         stored.key for manifest in list_snapshots(store, (system,)) for stored in manifest.objects
     }
-    objects = [
+    return [
         stat
         for stat in store.list(f"{system}/")
         if stat.key not in needed and _age_s(stat.key) is not None
     ]
-    uploads = [
+
+
+def unneeded_uploads(store: Store, system: str) -> list[Unfinished]:
+    """What runs have sent of a snapshot's objects and not finished, likewise."""
+    return [
         upload
         for upload in store.unfinished(f"{system}/")
         if not upload.alive and _age_s(upload.key) is not None
     ]
-    return objects, uploads
 
 
 def require_quiet(store: Store, system: str) -> None:

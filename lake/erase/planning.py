@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from lake.base.day import Day
-from lake.base.errors import BadData, LakeError, Missing
+from lake.base.errors import BadData, LakeError, Missing, PermanentError
 from lake.base.sizes import counted, size
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
@@ -45,10 +45,10 @@ from lake.query.question import Question, Range, Reads
 from lake.query.tables import Table
 from lake.retention.rules import kept_until
 from lake.retired import read_retired
-from lake.snapshot import unneeded
+from lake.snapshot import unneeded, unneeded_uploads
 from lake.snapshots.journal import JOURNAL
 from lake.snapshots.manifest import SnapshotManifest, read_snapshot, snapshot_days
-from lake.store import Store
+from lake.store import Store, Unfinished
 from lake.systems.registry import system
 
 _PARALLEL = 4
@@ -327,7 +327,12 @@ class Planner:
         """As sentences: what runs have sent of a day and not finished, such as killed exports."""
         name = self.dataset.name
         for prefix in (table_prefix(name), rollup_prefix(name)):
-            for upload in self.store.unfinished(prefix):
+            try:
+                uploads = self.store.unfinished(prefix)
+            except PermanentError as error:
+                yield _unlisted(prefix, error)
+                continue
+            for upload in uploads:
                 known = partition_of_table(upload.key) or rollup_of_object(upload.key)
                 if upload.alive or not known or known[0] != name:
                     continue
@@ -363,9 +368,14 @@ class Planner:
         if not system(name).has_snapshots:
             return
         try:
-            objects, uploads = unneeded(self.store, name)
+            objects = unneeded(self.store, name)
         except (BadData, Missing):  # the plan lists that snapshot
             return
+        uploads: list[Unfinished] = []
+        try:
+            uploads = unneeded_uploads(self.store, name)
+        except PermanentError as error:
+            yield _unlisted(f"{name}/", error)
         objects = [stat for stat in objects if not stat.key.endswith(f"/{JOURNAL}")]
         uploads = [upload for upload in uploads if not upload.key.endswith(f"/{JOURNAL}")]
         parts = [
@@ -434,6 +444,11 @@ class Planner:
 
 def _within(day: Day, start: Day | None, end: Day | None) -> bool:
     return (start is None or day >= start) and (end is None or day < end)
+
+
+def _unlisted(prefix: str, error: LakeError) -> str:
+    """Not every server lists them, and not every role may."""
+    return f"unfinished uploads below {prefix}, perhaps, which are not listed: {error.what}"
 
 
 def _numbers_left_out(manifest: Manifest) -> bool:

@@ -12,9 +12,11 @@ import pytest
 from support import erasing
 from support.forked import started
 
+from lake.base.errors import Refused
 from lake.config.settings import load
 from lake.snapshot import take_snapshot
 from lake.store import open_store
+from lake.store.directory import DirectoryStore
 
 TOKEN = b"tok-51bd22aa"
 
@@ -102,3 +104,21 @@ def test_what_killed_snapshots_leave(hot_events, lake, monkeypatch):
     lake("snapshots", "clean")
     assert plan(lake, "who = 'kim'") == []
     assert store.unfinished("mongo/") == ()
+
+
+def test_a_store_that_does_not_list_uploads(tmp_path, lake, monkeypatch, caplog):
+    def refused(store, prefix):
+        raise Refused("S3 refused the request", where=store.url(prefix))
+
+    erasing.make(tmp_path)
+    monkeypatch.setenv("LAKE_CONFIG", str(tmp_path / "lake.toml"))
+    monkeypatch.setattr(DirectoryStore, "unfinished", refused)
+    unused = plan(lake, erasing.WHERE)
+    assert [sentence.split(",")[0] for sentence in unused] == [
+        "unfinished uploads below tables/events/",
+        "unfinished uploads below rollups/events/",
+        "unfinished uploads below mongo/",
+    ]
+    assert "S3 refused the request" in unused[0]
+    assert lake("snapshots", "clean")[0] == 0
+    assert "unfinished uploads below mongo/ stay: S3 refused the request" in caplog.text
