@@ -134,20 +134,33 @@ class Table:
         """Whether there are macros of a time zone's days: every row has its time in one column,
         or in its ObjectId.
         """
-        return bool(self.time) and (self._has_time or not self.manifests)
+        return bool(self.time) and (
+            self._has_time or self._has_identifiers_only or not self.manifests
+        )
 
     @property
-    def _has_time(self) -> bool:
+    def _time_node(self) -> Node | None:
         node: Node | None = self.tree
         for name in self.time:
             node = node.members.get(folded(name)) if node else None
+        return node
+
+    @property
+    def _has_time(self) -> bool:
+        node = self._time_node
         return node is not None and not node.varying and node.form == _TIME
 
+    @property
+    def _has_identifiers_only(self) -> bool:
+        """Whether no row of any day has the time field, and all are dated by their ObjectIds."""
+        return self._time_node is None and self.time_fallback in self.column_names
+
     def _local_macros(self) -> list[str]:
-        path = self.time if self._has_time else ()
         if not self.has_local_days:
             return []
-        return list(local_macros(self._view_names, path, self.time_fallback))
+        path = self.time if self._has_time else ()
+        fallback = self.time_fallback if path or self._has_identifiers_only else None
+        return list(local_macros(self._view_names, path, fallback))
 
     def _level_macro(self) -> list[str]:
         """The CREATE statement of the range macro whose rows have a level, where there is one."""

@@ -30,19 +30,20 @@ def time_path(dataset: Dataset, others: Collection[str]) -> tuple[str, ...]:
 def local_macros(
     names: Sequence[str], path: Sequence[str], fallback: str | None = None
 ) -> Iterator[str]:
-    """The CREATE statements for tables of these names, each with a range macro; without a path
-    their rows are all of those days. `fallback` is the column of the ObjectId that dates a row
-    without a time of its own.
+    """The CREATE statements for tables of these names, each with a range macro. `fallback` is the
+    column of the ObjectId that dates a row without a time of its own. Without it and without a
+    path the rows are all of those UTC days.
     """
+    by_identifier = id_time(f"read_.{quoted_name(fallback)}") if fallback else ""
+    time = _expression(path) if path else by_identifier
+    if path and by_identifier:
+        time = f"coalesce({time}, {by_identifier})"
     for name in names:
         rows = (
             f"SELECT * FROM {quoted_name(f'{name}_between')}("  # noqa: S608  quoted
             "utc_first_day(from_day, in_zone), utc_end_day(to_day, in_zone)) AS read_"
         )
-        if path:
-            time = _expression(path)
-            if fallback:
-                time = f"coalesce({time}, {id_time(f'read_.{quoted_name(fallback)}')})"
+        if time:
             rows += (
                 f" WHERE {time} >= local_day_start(from_day, in_zone)"
                 f" AND {time} < local_day_start(to_day, in_zone)"

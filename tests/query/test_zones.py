@@ -146,6 +146,23 @@ def test_documents_dated_by_their_ids_have_days_of_a_zone(make_lake, table, run)
     assert (status, out.split()) == (0, ["n,made", "1,true", "3,", "4,false"])
 
 
+def test_documents_that_all_are_dated_by_their_object_ids(make_lake, table, run) -> None:
+    lake = make_lake("events")
+    text = lake.config.read_text("utf-8")
+    collection = 'collection = "events"\n'
+    assert collection in text
+    lake.config.write_text(
+        text.replace(collection, f'{collection}time_fallback = "_id"\n'), "utf-8"
+    )
+    midnight = int(datetime(2026, 7, 5, 15, tzinfo=UTC).timestamp())  # in Seoul
+    ids = [f"{midnight + second:08x}{'0' * 16}" for second in (-1, 0, 86399, 86400)]
+    lake.put("events", "2026-07-05", table(_id=ids[:2], n=[0, 1]))
+    lake.put("events", "2026-07-06", table(_id=ids[2:], n=[2, 3]))
+    sql = "SELECT n FROM events_local_between('2026-07-06', '2026-07-07', 'Asia/Seoul') ORDER BY n"
+    status, out, _ = run("query", "--csv", sql, "--config", lake.config)
+    assert (status, out.split()) == (0, ["n", "1", "2"])
+
+
 def test_names_and_types_that_leave_no_macro(make_lake, table, run) -> None:
     lake = make_lake("events", "empty", "odd", "odd_local")
     lake.put("odd", "2026-07-01", table(timestamp=["text"]))
