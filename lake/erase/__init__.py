@@ -1,7 +1,8 @@
 """Erasure: rows that a condition matches are removed from the days that have them.
 
 condition  what may be written as a condition
-planning   which days have matching rows, and what else still holds those days
+planning   which days have matching rows
+copies     where else the rows may be: snapshots, earlier versions, leftovers, other datasets
 rewriting  a day without them, as a file, and its proof
 erasing    the order of the steps: record, audit log, days, rollups
 

@@ -1,7 +1,7 @@
-"""What an erasure would rewrite, and what else still holds the days.
+"""What an erasure would rewrite.
 
-Belongs here: matching rows by day, holds, snapshots, what the source may still have. Does not:
-writing anything.
+Belongs here: matching rows by day, holds, rows that the condition passes over. Does not: where
+else the rows are (copies), writing anything.
 """
 
 from __future__ import annotations
@@ -9,33 +9,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC
 from types import TracebackType
 from typing import Any
 
 from lake.base.day import Day
-from lake.base.errors import BadData, LakeError, Missing, PermanentError
-from lake.base.sizes import counted, size
+from lake.base.errors import LakeError, Missing
+from lake.base.sizes import counted
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.erase.condition import Condition, parse
+from lake.erase.copies import Copies, SnapshotPlan, within
 from lake.erase.rewriting import DOCUMENTS_WITH, RAW, matching
-from lake.holds import Hold, Holds
+from lake.holds import Holds
 from lake.holds import of as holds_of
-from lake.holds.hold import ALL
 from lake.hot import hot_days
 from lake.partition.layout import (
-    MANIFESTS,
     manifest_prefix,
-    partition_of_manifest,
     partition_of_table,
     rollup_manifest_prefix,
     rollup_of_manifest,
-    rollup_of_object,
-    rollup_prefix,
     table_prefix,
 )
-from lake.partition.ledger import read_ledger, read_manifest_in_place
+from lake.partition.ledger import read_ledger
 from lake.partition.manifest import Manifest
 from lake.query import Lake
 from lake.query.failures import Hint
@@ -43,13 +38,8 @@ from lake.query.merged import REST
 from lake.query.notes import left_out, nested_as_text
 from lake.query.question import Question, Range, Reads
 from lake.query.tables import Table
-from lake.retention.rules import kept_until
 from lake.retired import read_retired
-from lake.snapshot import unneeded, unneeded_uploads
-from lake.snapshots.journal import JOURNAL
-from lake.snapshots.manifest import SnapshotManifest, read_snapshot, snapshot_days
-from lake.store import Store, Unfinished
-from lake.systems.registry import system
+from lake.store import Store
 
 _PARALLEL = 4
 
@@ -71,24 +61,6 @@ class DayPlan:
     def to_json(self) -> dict[str, Any]:
         """For `--json`."""
         return {**asdict(self), "day": str(self.day), "hold": self.hold or None}
-
-
-@dataclass(frozen=True)
-class SnapshotPlan:
-    """A snapshot that still holds some of the days. `until`: when the keep rules give it up, None
-    where they never do; `why` is that reason, or names the hold. `days` are those that it holds
-    whole.
-    """
-
-    system: str
-    day: str
-    days: tuple[str, ...]
-    until: str | None
-    why: str
-
-    def to_json(self) -> dict[str, Any]:
-        """For `--json`."""
-        return {**asdict(self), "days": list(self.days)}
 
 
 @dataclass(frozen=True)
@@ -224,7 +196,7 @@ class Planner:
         held, problems = holds_of(store, self.settings), dict(self._orphans(start, end))
         manifests: list[Manifest] = []
         for day, entry in sorted(self._ledger.items()):
-            if not _within(day, start, end):
+            if not within(day, start, end):
                 continue
             if isinstance(entry, Manifest):
                 manifests.append(entry)
@@ -244,44 +216,23 @@ class Planner:
         affected = [plan.day for plan in days]
         hot = hot_days(self.settings, self.dataset.source, today=today)
         retired = read_retired(store).days(name)
+        copies = Copies(self.settings, store, self.dataset)
         return ErasurePlan(
             name,
             self.condition.columns,
             len(manifests),
             tuple(days),
             dict(sorted(problems.items())),
-            tuple(self._snapshots(affected, held, today)) if affected else (),
+            tuple(copies.snapshots(affected, held, today)) if affected else (),
             tuple(day for day in affected if hot.days_left(day) >= 0),
-            self._versions() if affected else "",
-            tuple(sorted(rolled & {day for day in retired if _within(day, start, end)})),
+            copies.versions() if affected else "",
+            tuple(sorted(rolled & {day for day in retired if within(day, start, end)})),
             tuple(self._left_out(start, end)),
-            tuple(self._elsewhere(start, end)),
+            tuple(copies.elsewhere(start, end)),
             tuple(nested_as_text(self._table, *self._reading(start, end))),
             tuple(self._encoded(manifests)),
-            (*self._uploads(start, end), *(self._unused() if affected else ())),
+            (*copies.unfinished(start, end), *(copies.unused() if affected else ())),
         )
-
-    def _elsewhere(self, start: Day | None, end: Day | None) -> Iterator[str]:
-        """As sentences: datasets of the same collection, selector or query, and those that
-        lake.toml no longer has, after a rename, say: their tables stay as they are.
-        """
-        days: dict[str, list[Day]] = {}
-        for stat in self.store.list(MANIFESTS):
-            known = partition_of_manifest(stat.key)
-            if known and known[0] != self.dataset.name and _within(known[1], start, end):
-                days.setdefault(known[0], []).append(known[1])
-        configured = {dataset.name: dataset for dataset in self.settings.dataset}
-        for name, of_name in sorted(days.items()):
-            if other := configured.get(name):
-                if self.dataset.shares_rows(other.model_dump()):
-                    yield f"dataset {name}, of the same {other.read_by}: erase there, too"
-                continue
-            manifest = read_manifest_in_place(self.store, name, max(of_name))
-            if not manifest or self.dataset.shares_rows(manifest.definition) is not False:
-                yield (
-                    f"dataset {name}, perhaps, which lake.toml does not have: add it again as it "
-                    "was, then erase there, too"
-                )
 
     def _reading(self, start: Day | None, end: Day | None) -> tuple[Reads, Question]:
         """What the condition reads, as a query of these days."""
@@ -297,7 +248,7 @@ class Planner:
             of_days = [
                 documents
                 for day, manifest in self._table.manifests.items()
-                if _within(day, start, end) and manifest.details.get("left_out")
+                if within(day, start, end) and manifest.details.get("left_out")
                 and (documents := manifest.details.get(DOCUMENTS_WITH[RAW], 0))
             ]  # fmt: skip
             if of_days:
@@ -320,28 +271,8 @@ class Planner:
         """Objects that no manifest names: no query reads them, and they may have the rows."""
         for stat in self.store.list(table_prefix(self.dataset.name)):
             known = partition_of_table(stat.key)
-            if known and known[1] not in self._ledger and _within(known[1], start, end):
+            if known and known[1] not in self._ledger and within(known[1], start, end):
                 yield str(known[1]), "an object without a manifest; `lake status --repair` fixes it"
-
-    def _uploads(self, start: Day | None, end: Day | None) -> Iterator[str]:
-        """As sentences: what runs have sent of a day and not finished, such as killed exports."""
-        name = self.dataset.name
-        for prefix in (table_prefix(name), rollup_prefix(name)):
-            try:
-                uploads = self.store.unfinished(prefix)
-            except PermanentError as error:
-                yield _unlisted(prefix, error)
-                continue
-            for upload in uploads:
-                known = partition_of_table(upload.key) or rollup_of_object(upload.key)
-                if upload.alive or not known or known[0] != name:
-                    continue
-                if _within(known[1], start, end):
-                    begun = f"{upload.begun.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-                    yield (
-                        f"an unfinished upload of {known[1]}, perhaps, begun {begun}; `lake status "
-                        "--repair` removes that of a killed run, on S3 an hour after it began"
-                    )
 
     def _encoded(self, manifests: Sequence[Manifest]) -> Iterator[str]:
         """Of a condition on `_rest`: rows that it does not match and whose `_rest` has binary
@@ -363,93 +294,6 @@ class Planner:
                 f"{counted(len(of_days), 'day')} with binary values, such as UUIDs, in {REST}"
             )
 
-    def _unused(self) -> Iterator[str]:
-        name = self.dataset.source
-        if not system(name).has_snapshots:
-            return
-        try:
-            objects = unneeded(self.store, name)
-        except (BadData, Missing):  # the plan lists that snapshot
-            return
-        uploads: list[Unfinished] = []
-        try:
-            uploads = unneeded_uploads(self.store, name)
-        except PermanentError as error:
-            yield _unlisted(f"{name}/", error)
-        objects = [stat for stat in objects if not stat.key.endswith(f"/{JOURNAL}")]
-        uploads = [upload for upload in uploads if not upload.key.endswith(f"/{JOURNAL}")]
-        parts = [
-            f"{counted(len(objects), 'object')} ({size(sum(stat.bytes for stat in objects))})"
-            if objects
-            else "",
-            counted(len(uploads), "unfinished upload") if uploads else "",
-        ]
-        if any(parts):
-            yield (
-                f"{' and '.join(filter(None, parts))} below {name}/ that no snapshot needs, from "
-                "killed or replaced ones; `lake snapshots clean` removes what is older than a day"
-            )
-
-    def _snapshots(self, days: Sequence[Day], held: Holds, today: Day) -> Iterator[SnapshotPlan]:
-        name = self.dataset.source
-        if not system(name).has_snapshots:
-            return
-        taken = snapshot_days(self.store, name)
-        for day in taken:
-            try:
-                snapshot = read_snapshot(self.store, name, day)
-            except (BadData, Missing) as error:
-                why = f"its days are unknown: {error.what}"
-                yield SnapshotPlan(name, str(day), (), None, why)
-                continue
-            whole = set(snapshot.held_days())
-            if not any(_has(snapshot, of_data) for of_data in days):
-                continue
-            until, why = self._kept(snapshot, taken, held, today)
-            inside = tuple(str(of_data) for of_data in days if of_data in whole)
-            yield SnapshotPlan(name, str(day), inside, until, why)
-
-    def _kept(
-        self, snapshot: SnapshotManifest, taken: Sequence[Day], held: Holds, today: Day
-    ) -> tuple[str | None, str]:
-        if hold := held.blocking_snapshot(snapshot):
-            return None, str(hold)
-        retention = self.settings.retention
-        rules = retention.rules(snapshot.system)
-        if not rules.any:
-            return None, "no keep rules: kept until `lake snapshots remove`"
-        if not retention.enabled:
-            return None, "[retention] is not enabled: kept until `lake snapshots remove`"
-        until = kept_until(rules, taken, Day.parse(snapshot.day), today)
-        if until is None:
-            return None, "the keep rules never give it up"
-        return str(until), "by the keep rules, with a snapshot every day"
-
-    def _versions(self) -> str:
-        if not self.settings.lake.root.startswith("s3://"):
-            return ""
-        bucket = self.settings.bucket
-        text = (
-            f"earlier versions of the objects stay {bucket.noncurrent_days} days where the bucket "
-            "has versioning and the lake's lifecycle ([bucket] noncurrent_days)"
-        )
-        if system(self.dataset.source).has_snapshots:
-            days = bucket.snapshots_noncurrent_days
-            kept = f"{days} days after it was removed" if days else "for ever, also once removed"
-            text += f"; those of a snapshot {kept} (snapshots_noncurrent_days)"
-        if bucket.lock_days:
-            text += f", and at least {bucket.lock_days} days under Object Lock (lock_days)"
-        return text
-
-
-def _within(day: Day, start: Day | None, end: Day | None) -> bool:
-    return (start is None or day >= start) and (end is None or day < end)
-
-
-def _unlisted(prefix: str, error: LakeError) -> str:
-    """Not every server lists them, and not every role may."""
-    return f"unfinished uploads below {prefix}, perhaps, which are not listed: {error.what}"
-
 
 def _numbers_left_out(manifest: Manifest) -> bool:
     return bool(manifest.details.get("left_out") or manifest.details.get("left_out_others"))
@@ -462,9 +306,3 @@ def _day_plan(manifest: Manifest, matched: int, held: Holds, *, rolled: bool) ->
         day, manifest.rows, matched, manifest.bytes, manifest.sha256, rolled,
         str(hold) if hold else "",
     )  # fmt: skip
-
-
-def _has(snapshot: SnapshotManifest, day: Day) -> bool:
-    """Whether the snapshot has anything of the day, whole or not: by the rule of holds."""
-    of_day = Hold("", (ALL,), (ALL,), day, day.plus(1), "", "", "")
-    return Holds((of_day,), {}).blocking_snapshot(snapshot) is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pymongo
 import pytest
@@ -90,3 +90,22 @@ def mongo(events, mongo_uri, mongo_database) -> str:
     events.insert_many([{"at": datetime.now(UTC), "b": n} for n in range(4)])
     events.create_index("at")
     return MONGO.format(uri=mongo_uri, database=mongo_database)
+
+
+@pytest.fixture
+def collections(mongo_uri, mongo_database):
+    """Collections of every kind, their names after what they are."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    days = [now - timedelta(days=n) for n in range(5)]
+    with pymongo.MongoClient(mongo_uri) as client:
+        db = client[mongo_database]
+        db.withTtl.insert_many([{"createdAt": d, "updatedAt": now, "expireAt": now} for d in days])
+        db.withTtl.create_index("createdAt", expireAfterSeconds=30 * 86_400)
+        db.held.insert_many([{"at": d} for d in days])
+        db.held.create_index("at", expireAfterSeconds=2**31 - 1)
+        db.nested.insert_many([{"meta": {"when": d}, "x": [{"at": d}]} for d in days])
+        db.partly.insert_many([*[{"ts": d} for d in days], {"ts": "yesterday"}])
+        db.by_id.insert_many([{"x": 1}])
+        db.timeless.insert_many([{"_id": "a"}, {"_id": "b"}])
+        db.create_collection("nothing")
+        yield f"{mongo_uri}/{mongo_database}"
