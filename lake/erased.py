@@ -209,12 +209,7 @@ def _ended(store: Store, key: str) -> ErasureEnd:
 
 def _unreadable(store: Store, key: str, error: Exception) -> BadData:
     if isinstance(error, LaterVersion):
-        return BadData(
-            "the record of an erasure is of a later version",
-            where=store.url(key),
-            found=error,
-            remedy="run that version",
-        )
+        return error.explained("the record of an erasure", store.url(key))
     return BadData(
         "the record of an erasure can't be read",
         where=store.url(key),

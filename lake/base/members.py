@@ -8,11 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from lake.base.errors import BadData
+
 Record = TypeVar("Record")
 
 
 class LaterVersion(ValueError):
     """A record has members that this version does not know, so that it may mean something else."""
+
+    def explained(self, record: str, where: str) -> BadData:
+        """The error for people. `record`: what is stored at `where`."""
+        what = f"{record} is of a later version"
+        return BadData(what, where=where, found=self, remedy="run that version")
 
 
 def of_members(kind: type[Record], members: Mapping[str, Any]) -> Record:

@@ -69,8 +69,8 @@ def erase(
 
     Erases nothing from sources and snapshots. Refuses if a hold covers a day with a matching row.
     An erased day is not exported again without `lake export --allow-erased`. The condition
-    itself is not stored; the audit log records its columns, the rows by day and the reason. With
-    --where - it is not in the machine's list of processes and the shell's history, either.
+    itself is not stored; the audit log records its columns, the rows by day and the reason. Read
+    from standard input (--where -), it is in neither the process list nor the shell's history.
 
     A value that its column leaves out (`lake describe`) does not match: a condition on _rest and
     _raw finds the rows: OR contains(_rest, to_json('kim')) OR

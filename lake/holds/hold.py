@@ -199,12 +199,7 @@ def parsed_release(hold_id: str, data: bytes, where: str) -> Release:
             raise ValueError(f"its id is {release.id!r}")
         datetime.fromisoformat(release.at)
     except LaterVersion as error:
-        raise BadData(
-            "a hold's release is of a later version",
-            where=where,
-            found=error,
-            remedy="run that version",
-        ) from error
+        raise error.explained("a hold's release", where) from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise BadData("a hold's release can't be read", where=where, found=error) from error
     return release

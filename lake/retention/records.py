@@ -170,12 +170,7 @@ def _ended(store: Store, key: str) -> DeletionEnd:
 
 def _unreadable(store: Store, key: str, error: Exception) -> BadData:
     if isinstance(error, LaterVersion):
-        return BadData(
-            "a deletion manifest is of a later version",
-            where=store.url(key),
-            found=error,
-            remedy="run that version",
-        )
+        return error.explained("a deletion manifest", store.url(key))
     return BadData(
         UNREADABLE,
         where=store.url(key),

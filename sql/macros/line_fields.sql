@@ -7,7 +7,7 @@
 -- Lines by route: SELECT line_fields(line)['route'] AS route, count(*) FROM container_logs GROUP BY route
 CREATE OR REPLACE MACRO line_fields(log_line) AS
 CASE
-    WHEN log_line[1] = '{' AND json_valid(log_line) THEN map_from_entries(list_transform(
+    WHEN ltrim(log_line)[1] = '{' AND json_valid(log_line) THEN map_from_entries(list_transform(
         list_distinct(json_keys(log_line)),
         -- A JSON pointer reaches every name.
         lambda name_: struct_pack(

@@ -26,6 +26,7 @@ _LOGFMT = r'ts=1 level=info msg="say \"hi\" 안녕" route=/v1?a=b k= empty="" le
             },
         ),
         (r'a="\x" b=2', {"a": r"\x", "b": "2"}),  # no JSON text
+        ('  {"a": 1}', {"a": "1"}),
         ("2026-11-25 ERROR [worker-1] settled user=u1\n\tat Settle.run", {"user": "u1"}),
         ('{"broken": 1, a=2', {"a": "2"}),
         ("[1, 2]", {}),
