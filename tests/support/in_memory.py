@@ -1,4 +1,4 @@
-"""Temporary files of tests lie in memory where there is room: the disk takes a quarter of the time.
+"""Temporary files of tests lie in memory where there is room (ADR 0019).
 
 Belongs here: whether there is room. Does not: what tests write; the user's own choice, TMPDIR.
 """
