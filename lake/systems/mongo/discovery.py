@@ -21,6 +21,7 @@ from pymongo.errors import ExecutionTimeout, OperationFailure
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
+from lake.base.sizes import counted
 from lake.systems.discovered import (
     UNLIMITED_DAYS,
     DiscoveredSource,
@@ -182,8 +183,7 @@ def _collection(collection: Collection[Document], options: Mapping[str, Any]) ->
 
 
 def _amount(documents: int, oldest: Day | None) -> str:
-    plural = "" if documents == 1 else "s"
-    return f"{documents:,} document{plural}" + (f", the oldest from {oldest}" if oldest else "")
+    return counted(documents, "document") + (f", the oldest from {oldest}" if oldest else "")
 
 
 def _undated(
@@ -293,7 +293,7 @@ def _values(document: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
 
 
 def _is_instant(value: Any) -> bool:
-    """Whether it is text with a date, a time and an offset, as MongoDB reads it."""
+    """Whether it is text with a date and a time; without an offset MongoDB takes it for UTC."""
     if not isinstance(value, str) or not _INSTANT.match(value):
         return False
     try:
