@@ -14,11 +14,17 @@ from typing import TYPE_CHECKING
 import click
 
 from lake.base.day import Day
-from lake.base.errors import LakeError, UsageError
+from lake.base.errors import LakeError
 from lake.base.sizes import counted
 from lake.cli.completing import DatasetType
 from lake.cli.confirming import confirm
-from lake.cli.options import chosen_days, config_option, days_options, json_option
+from lake.cli.options import (
+    chosen_days,
+    config_option,
+    days_options,
+    json_option,
+    require_days,
+)
 
 if TYPE_CHECKING:
     from lake.drop import Dropped, InspectedPartition
@@ -64,11 +70,7 @@ def drop(
     from lake.export import Exporter  # noqa: PLC0415
     from lake.query.rollup_cache import forget_local  # noqa: PLC0415
 
-    days = chosen_days(day, start, end)
-    if days is None:
-        raise UsageError(
-            "no days are named", expected="--day D, or --from D --to D", remedy="name the days"
-        )
+    days = require_days(chosen_days(day, start, end))
     settings = load(config)
     chosen = settings.dataset_named(dataset)
     dropped: list[Dropped] = []

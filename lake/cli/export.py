@@ -20,7 +20,14 @@ from lake.base.errors import UsageError
 from lake.base.machine import processors
 from lake.base.sizes import counted
 from lake.cli.completing import DatasetType
-from lake.cli.options import DayType, chosen_days, config_option, days_options, json_option
+from lake.cli.options import (
+    DayType,
+    chosen_days,
+    config_option,
+    days_options,
+    json_option,
+    require_days,
+)
 from lake.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
@@ -124,10 +131,8 @@ def export(
     if retype:
         _retype(settings, datasets, days, jobs=jobs, as_json=as_json)
         return
-    if days is None and (force or open_day or from_snapshot):
-        raise UsageError(
-            "no days are named", expected="--day D, or --from D --to D", remedy="name the days"
-        )
+    if force or open_day or from_snapshot:
+        days = require_days(days)
     partitions = _chosen(settings, datasets, days, open_day=open_day)
     if from_snapshot:
         _run_from_snapshots(

@@ -86,3 +86,10 @@ def chosen_days(day: Day | None, start: Day | None, end: Day | None) -> list[Day
         raise UsageError("--from and --to belong together", expected="both, --to exclusive")
     require_range(start, end)
     return list(day_range(start, end))
+
+
+def require_days(days: list[Day] | None) -> list[Day]:
+    """The chosen days. Raises UsageError where none is."""
+    if days is None:
+        raise UsageError("no days are named", expected="--day D, or --from D --to D")
+    return days

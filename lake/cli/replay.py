@@ -19,7 +19,13 @@ from lake.base.errors import UsageError
 from lake.base.sizes import counted
 from lake.cli.completing import DatasetType
 from lake.cli.hints import quoted
-from lake.cli.options import chosen_days, config_option, days_options, json_option
+from lake.cli.options import (
+    chosen_days,
+    config_option,
+    days_options,
+    json_option,
+    require_days,
+)
 from lake.cli.signals import end_on_signals
 
 if TYPE_CHECKING:
@@ -66,9 +72,7 @@ def replay(
     if down:
         _down(into, as_json=as_json)
         return
-    days = chosen_days(day, start, end)
-    if days is None:
-        raise UsageError("no days are named", expected="--from D --to D, or --day D")
+    days = require_days(chosen_days(day, start, end))
     if not serve and into is None:
         raise UsageError(
             "the loaded data would be discarded", expected="--serve, or --into DIR, or both"
