@@ -82,6 +82,8 @@ def test_path_goes_before_environment_and_cache(places: Path) -> None:
         ("loki", "loki", "Loki: your Linux package manager's other loki", False),
         ("mongo", "mongod", "db version v7.0.14", True),
         ("mongo", "mongod", "db version v4.4.29", False),
+        ("s3", "weed", "version 8000GB 4.47 pypi linux amd64", True),
+        ("s3", "weed", "version 8000GB 4.45 pypi linux amd64", False),
     ],
 )
 def test_only_usable_versions_count(
