@@ -9,6 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --progress-bar off
 # is configured for, say.
 INSTALL := $(PIP) uv==0.13.9 && $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 DEMO := .demo
+LOWEST := .venv-lowest
 # Test files that run at a time, each worker with servers of its own: they mostly wait.
 WORKERS := 4
 # Tests without servers compute: one worker per core.
@@ -24,7 +25,7 @@ PURE := tests/base tests/config tests/partition tests/process tests/store \
 # start would then compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check help lint types layers servers spark docs clean lock
+.PHONY: demo test check help lint types layers servers spark lowest docs clean lock
 .DELETE_ON_ERROR:
 
 demo: $(READY)  ## Runs the demo on real local servers: a quarter of data
@@ -57,6 +58,11 @@ spark: $(READY)  ## Installs PySpark (450 MB, needs Java 17; Spark fetches 60 MB
 	$(INSTALL) --requirement deploy/spark/requirements.txt || $(PIP) --requirement deploy/spark/requirements.txt
 	$(BIN)/python -m pytest tests/spark $(PYTEST_ARGS)
 
+lowest: $(READY) servers  ## Runs every test with the oldest packages that pyproject.toml allows
+	$(PYTHON) -m venv $(LOWEST)
+	$(BIN)/uv pip install --quiet --compile-bytecode --resolution lowest-direct --python $(LOWEST)/bin/python --editable '.[dev]'
+	$(LOWEST)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
 docs: $(READY)  ## Builds the documentation as a site in .site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --config-file docs/site/mkdocs.yml
 	@echo "$(BIN)/python -m http.server --bind 127.0.0.1 --directory .site"
@@ -75,4 +81,4 @@ lock:  ## Writes requirements.lock again within the bounds of pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal pyproject.toml --extra dev --output-file requirements.lock
 
 clean:  ## Removes what was made here (not the cache folder)
-	rm -rf $(VENV) $(DEMO) test-artefacts .site
+	rm -rf $(VENV) $(LOWEST) $(DEMO) test-artefacts .site

@@ -6,6 +6,7 @@ days (status), the content of objects (verify).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -15,7 +16,7 @@ from typing import Literal
 from lake import audit
 from lake.base.clock import utc_now
 from lake.base.day import Day
-from lake.base.errors import Conflict, LakeError
+from lake.base.errors import Conflict, LakeError, PermanentError
 from lake.config.datasets import Dataset
 from lake.config.settings import Settings
 from lake.holds import Hold, Holds
@@ -38,6 +39,7 @@ from lake.retired import is_record_lost, read_retired
 from lake.store import Store, Unfinished
 from lake.systems.protocol import Source
 
+_LOG = logging.getLogger(__name__)
 _UPLOAD_AGE = timedelta(hours=1)  # S3 does not report whether an upload is still active
 REPAIRED = "object removed"  # in the audit log
 _Partition = tuple[str, Day]
@@ -111,9 +113,15 @@ def _orphans(
         elif partition not in claimed and not _is_claimed(store, partition):
             yield _unclaimed(settings, store, source_of, partition, key, holds, mend=mend)
     yield from _rollups(settings, store, [*manifests, *rollups], claimed, holds, mend=mend)
-    for prefix in (TABLES, ROLLUPS, MANIFESTS):
-        for upload in store.unfinished(prefix):
-            yield from _upload(store, upload, mend=mend)
+    try:
+        uploads = [
+            upload for prefix in (TABLES, ROLLUPS, MANIFESTS) for upload in store.unfinished(prefix)
+        ]
+    except PermanentError as error:  # not every server, nor every role, lists them
+        _LOG.warning("unfinished uploads are not listed: %s", error.what)
+        return
+    for upload in uploads:
+        yield from _upload(store, upload, mend=mend)
 
 
 def _pending(
@@ -230,11 +238,15 @@ def _lacking(dataset: Dataset, day: Day, rows: int, source_of: _Open | None) -> 
 
 
 def _upload(store: Store, upload: Unfinished, *, mend: bool) -> Iterator[Orphan]:
+    where = f"{upload.key or 'an unknown key'} ({upload.id})"
+    if upload.begun is None:
+        why = "the store does not say when it began: if nothing is being exported, abort it by hand"
+        yield Orphan("upload", where, "kept", why)
+        return
     age = utc_now() - upload.begun
     if upload.alive or (upload.alive is None and age < _UPLOAD_AGE):
         return
     if mend:
         store.abandon(upload)
-    where = f"{upload.key or 'an unknown key'} ({upload.id})"
     why = f"begun {upload.begun.astimezone(UTC).isoformat(timespec='seconds')} and not finished"
     yield Orphan("upload", where, "removed" if mend else "left", why)

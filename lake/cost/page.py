@@ -142,10 +142,10 @@ def _usage_tables(usage: Usage) -> Iterator[str]:
         ]
         yield table([heading, "objects", "bytes", "share"], rows, numbers=(1, 2, 3))
     if usage.delete_markers or usage.unfinished:
-        yield (
-            f'<p class="quiet">{usage.delete_markers:,} delete markers, {usage.unfinished:,} '
-            "unfinished uploads</p>"
-        )
+        counts = [f"{usage.delete_markers:,} delete markers"]
+        if usage.unfinished is not None:
+            counts.append(f"{usage.unfinished:,} unfinished uploads")
+        yield f'<p class="quiet">{", ".join(counts)}</p>'
 
 
 def groupings() -> Mapping[str, Callable[[Cell], str]]:

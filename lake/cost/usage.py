@@ -83,13 +83,14 @@ class Amount:
 @dataclass
 class Usage:
     """`delete_markers` hide objects and take no bytes; `unfinished` uploads take bytes that no
-    listing shows. `note` is why noncurrent versions are not in it, "" where they are.
+    listing shows, None where they are not listed. `note` is why these or noncurrent versions are
+    not in it, "" where they are.
     """
 
     at: datetime
     cells: dict[Cell, Amount] = field(default_factory=dict)
     delete_markers: int = 0
-    unfinished: int = 0
+    unfinished: int | None = 0
     note: str = ""
 
     def by(self, key: Callable[[Cell], str]) -> dict[str, Amount]:
@@ -119,11 +120,20 @@ def read_usage(settings: Settings, store: Store, now: datetime | None = None) ->
         usage = _counted(store.versions(""), sources, at)
     except PermanentError as error:  # no s3:ListBucketVersions, or a server without versions
         usage = _counted(store.versions("", noncurrent=False), sources, at)
-        usage.note = f"noncurrent versions are not counted: {error.what}"
-        if found := error.parts.get("found"):
-            usage.note += f" ({found})"
-    usage.unfinished = len(store.unfinished(""))
+        usage.note = _not_counted("noncurrent versions", error)
+    try:
+        usage.unfinished = len(store.unfinished(""))
+    except PermanentError as error:  # not every server, nor every role, lists them
+        usage.unfinished = None
+        usage.note = "; ".join(
+            filter(None, (usage.note, _not_counted("unfinished uploads", error)))
+        )
     return usage
+
+
+def _not_counted(what: str, error: PermanentError) -> str:
+    reason = error.parts.get("found")
+    return f"{what} are not counted: {error.what}{f' ({reason})' if reason else ''}"
 
 
 def _counted(versions: Iterable[ObjectVersion], sources: Mapping[str, str], at: datetime) -> Usage:

@@ -97,11 +97,7 @@ class Copies:
                 if upload.alive or not known or known[0] != name:
                     continue
                 if within(known[1], start, end):
-                    begun = f"{upload.begun.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-                    yield (
-                        f"an unfinished upload of {known[1]}, perhaps, begun {begun}; `lake status "
-                        "--repair` removes that of a killed run, on S3 an hour after it began"
-                    )
+                    yield _unfinished(upload, known[1])
 
     def unused(self) -> Iterator[str]:
         """As a sentence: what killed and replaced snapshots left."""
@@ -188,6 +184,19 @@ class Copies:
 def within(day: Day, start: Day | None, end: Day | None) -> bool:
     """Whether the day is in [start, end); None: open."""
     return (start is None or day >= start) and (end is None or day < end)
+
+
+def _unfinished(upload: Unfinished, day: Day) -> str:
+    if upload.begun is None:
+        return (
+            f"an unfinished upload of {day}, perhaps; the store does not say when it began: if "
+            "nothing is being exported, abort it by hand"
+        )
+    begun = f"{upload.begun.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return (
+        f"an unfinished upload of {day}, perhaps, begun {begun}; `lake status --repair` removes "
+        "that of a killed run, on S3 an hour after it began"
+    )
 
 
 def _unlisted(prefix: str, error: LakeError) -> str:

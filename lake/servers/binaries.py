@@ -129,7 +129,7 @@ _PROGRAMS = {
     "promtool": (_Program("promtool", (2, 42), (4,), _said("--version"), "usr/bin"),),
     "loki": (_Program("loki", (2, 2), (4,), _LOKI, "bin"),),
     "loki2": (_Program("loki", (2, 2), (2, 3), _LOKI, "bin"),),
-    "s3": (_Program("weed", (4, 47), (5,), _said("version"), "bin", True),),
+    "s3": (_Program("weed", (4, 48), (5,), _said("version"), "bin", True),),
     "prometheus3": (_Program("prometheus", (3, 5), (4,), _said("--version"), "bin"),),
     "promtool3": (_Program("promtool", (3, 5), (4,), _said("--version"), "bin"),),
     "ferretdb": (_Program("lake-ferretdb", (1, 24), (2,), _said("--version"), "bin"),),

@@ -27,14 +27,15 @@ class ObjectStat:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """An upload that has not ended. `id` is the store's own name of it, `begun` UTC.
+    """An upload that has not ended. `id` is the store's own name of it.
 
-    `alive`: whether its writer still runs, None where that can't be known.
+    `begun`: when, in UTC, None where the store does not say. `alive`: whether its writer still
+    runs, None where that can't be known.
     """
 
     key: str
     id: str
-    begun: datetime
+    begun: datetime | None
     alive: bool | None
 
 

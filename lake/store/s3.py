@@ -250,7 +250,9 @@ class S3Store:
         point("deleted", key)
 
     def unfinished(self, prefix: str) -> tuple[Unfinished, ...]:
-        """See Store: multipart uploads. S3 does not report their owner."""
+        """See Store: multipart uploads. S3 does not report their owner, nor SeaweedFS before 4.48
+        when they began.
+        """
         with self._errors(prefix):
             pages = self._client.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self.bucket, Prefix=self._prefix + prefix
@@ -259,7 +261,7 @@ class S3Store:
                 Unfinished(
                     upload["Key"].removeprefix(self._prefix),
                     upload["UploadId"],
-                    upload["Initiated"],
+                    upload.get("Initiated"),
                     None,
                 )
                 for page in pages

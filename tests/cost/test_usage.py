@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
@@ -184,6 +185,28 @@ def test_memory_does_not_grow_with_the_number_of_objects(tmp_path):
         assert usage.total.objects == number
         assert usage.total.bytes == sum(n % 300_000 for n in range(number))
     assert peaks[1] < peaks[0] * 1.2 + 50_000
+
+
+@pytest.mark.parametrize("status", [403, 501])
+def test_where_uploads_can_not_be_listed(tmp_path, s3, status, run):
+    with S3Proxy(s3["endpoint_url"]).running() as proxy:
+        file, settings, store = _s3_lake(tmp_path, {**s3, "endpoint_url": proxy.url})
+        export(store, settings, "events", [ago(2), ago(1)])
+        proxy.pattern, proxy.fault, proxy.times = r"GET .*[?&]uploads", status, 99
+        code, out, err = run("metrics", "--storage", "--config", str(file))
+        cost = json.loads(run("cost", "--json", "--config", str(file))[1])
+        page = tmp_path / "cost.html"
+        assert run("cost", "--html", str(page), "--config", str(file))[0] == 0
+        assert proxy.hits
+    assert code == 0
+    assert "store_objects{" in out
+    assert "unfinished_uploads" not in out
+    assert "unfinished uploads are not counted" in err
+    assert cost["usage"]["unfinished_uploads"] is None
+    assert "unfinished uploads are not counted" in cost["usage"]["note"]
+    listed = _client(s3).list_objects_v2(Bucket=s3["bucket"], Prefix="a/lake/")["Contents"]
+    assert cost["usage"]["bytes"] == sum(entry["Size"] for entry in listed)
+    assert "unfinished uploads are not counted" in page.read_text()
 
 
 def test_a_page_that_is_no_listing_is_an_error():

@@ -12,7 +12,7 @@ from support.s3_proxy import S3Proxy
 
 from lake.base.errors import TransientError
 from lake.partition.ledger import read_manifest
-from lake.repair import find_orphans
+from lake.repair import find_orphans, repair
 from lake.store import open_store
 
 OLD, NEW = 100, 720
@@ -94,3 +94,30 @@ def test_an_open_upload_is_found_when_it_is_old(run, store, s3, tmp_path, monkey
     assert [(orphan.kind, orphan.state) for orphan in find_orphans(settings, store)] == [
         ("upload", "left")
     ]
+
+
+def test_an_upload_of_unknown_age_stays(run, store, s3, proxy, tmp_path, monkeypatch):
+    """SeaweedFS before 4.48 does not say when an upload began."""
+    client = boto3.client("s3", endpoint_url=s3["endpoint_url"], region_name=s3["region"])
+    client.create_multipart_upload(Bucket=s3["bucket"], Key=KEY)
+    monkeypatch.setattr("lake.repair._UPLOAD_AGE", timedelta(0))
+    proxy.without = rb"<Initiated>[^<]*</Initiated>"
+    settings = run.settings(tmp_path)
+    (orphan,) = repair(settings, open_store(settings))
+    assert (orphan.kind, orphan.state) == ("upload", "kept")
+    assert "does not say when it began" in orphan.why
+    proxy.without = rb"$^"
+    (orphan,) = repair(settings, open_store(settings))
+    assert (orphan.kind, orphan.state) == ("upload", "removed")
+    assert store.unfinished("") == ()
+
+
+@pytest.mark.parametrize("status", [403, 501])
+def test_what_is_not_listed_stops_nothing(run, store, s3, proxy, tmp_path, caplog, status):
+    store.write(f"tables/gone/day={DAY}/data.parquet", b"no manifest has this")
+    proxy.pattern, proxy.fault, proxy.times = r"GET .*[?&]uploads", status, 99
+    settings = run.settings(tmp_path)
+    (orphan,) = find_orphans(settings, open_store(settings))
+    assert orphan.kind == "object"
+    assert proxy.hits
+    assert "unfinished uploads are not listed" in caplog.text

@@ -48,9 +48,9 @@ def test_path_goes_before_environment_and_cache(places: Path) -> None:
     binary = find("s3")
     assert (binary.path, binary.version, binary.origin) == (in_cache, "4.48", "cache")
 
-    beside = program(places / "environment/bin/weed", "version 8000GB 4.47 pypi linux amd64")
+    beside = program(places / "environment/bin/weed", "version 8000GB 4.49 pypi linux amd64")
     binary = find("s3")
-    assert (binary.path, binary.version, binary.origin) == (beside, "4.47", "environment")
+    assert (binary.path, binary.version, binary.origin) == (beside, "4.49", "environment")
 
     on_path = program(places / "path/weed", "version 30GB 4.50 linux amd64")
     binary = find("s3")
@@ -82,8 +82,8 @@ def test_path_goes_before_environment_and_cache(places: Path) -> None:
         ("loki", "loki", "Loki: your Linux package manager's other loki", False),
         ("mongo", "mongod", "db version v7.0.14", True),
         ("mongo", "mongod", "db version v4.4.29", False),
-        ("s3", "weed", "version 8000GB 4.47 pypi linux amd64", True),
-        ("s3", "weed", "version 8000GB 4.45 pypi linux amd64", False),
+        ("s3", "weed", "version 8000GB 4.48 pypi linux amd64", True),
+        ("s3", "weed", "version 8000GB 4.47 pypi linux amd64", False),
     ],
 )
 def test_only_usable_versions_count(

@@ -21,11 +21,13 @@ class S3Proxy:
 
     A status: instead of an answer. "cut": the connection ends and nothing has arrived.
     "lost": it has arrived, but the connection ends before the answer.
+    `without`: a pattern of what is taken out of every answer.
     """
 
     def __init__(self, target: str) -> None:
         self.pattern, self.fault, self.times = "$^", 0, 0
         self.hits = 0
+        self.without = rb"$^"
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -48,7 +50,11 @@ class S3Proxy:
                 )
                 if fault == "lost":
                     return self._hang_up()
-                return self._answer(response.status_code, response.headers, response.content)
+                content = re.sub(proxy.without, b"", response.content)
+                headers = dict(response.headers)
+                if content != response.content:
+                    headers["Content-Length"] = str(len(content))
+                return self._answer(response.status_code, headers, content)
 
             do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _pass  # noqa: N815
 
