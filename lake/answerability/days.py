@@ -19,7 +19,7 @@ from lake.privacy.rules import Rule
 from lake.query import Lake
 from lake.query.estimate import touched_days
 from lake.query.growth import unsure
-from lake.query.notes import left_out, ordered_as_text, ranges_of, touches
+from lake.query.notes import left_out, nan_in_order, ordered_as_text, ranges_of, touches
 from lake.query.question import Question, Range
 from lake.query.tables import Table
 from lake.snapshots.manifest import SnapshotManifest, read_snapshot, snapshot_days
@@ -180,6 +180,7 @@ def table_days(
                 (
                     *_inexact(lake.table(dataset), table, question),
                     *ordered_as_text(table, reads, question),
+                    *nan_in_order(table, reads, question),
                     *unsure(table, lake.table(dataset), reads, question),
                 )
             )

@@ -56,6 +56,33 @@ def ordered_as_text(table: Table, reads: Reads | None, question: Question) -> It
             )
 
 
+def nan_in_order(table: Table, reads: Reads | None, question: Question) -> Iterator[str]:
+    """Sentences about columns with NaN that the statement compares by order: DuckDB has NaN above
+    all numbers, MongoDB below them and in no range. `reads` as for `missing`.
+    """
+    ranges = ranges_of(reads, question)
+    resolved = {ref for ref in question.in_order if _node_of(table.tree, ref)}
+    # Any other may be made of each column that the statement reads: an alias, an element.
+    ordered = replace(question, columns=resolved, every_column=False)
+    if question.in_order - resolved:
+        ordered = question
+    values: dict[str, int] = {}
+    days: dict[str, int] = {}
+    for number_of_day, (day, manifest) in enumerate(sorted(table.manifests.items())):
+        if table.rolled_up or not any(span.has(day) for span in ranges):
+            continue
+        for path, number in _numbers(manifest, "nan"):
+            if touches(ordered, path, table.tree, 1 << number_of_day):
+                values[path] = values.get(path, 0) + number
+                days[path] = days.get(path, 0) + 1
+    for path in sorted(values):
+        yield (
+            f"{table.dataset}: column {path} has {values[path]:,} NaN on "
+            f"{counted(days[path], 'day')}: SQL sorts and compares NaN as the largest number, "
+            "MongoDB as the smallest and in no range; NOT isnan(…) leaves it out"
+        )
+
+
 def nested_as_text(table: Table, reads: Reads | None, question: Question) -> Iterator[str]:
     """Sentences about columns whose arrays or sub-documents are text, for their type differs over
     the days: no value in them is equal to that text. `reads` as for `missing`.

@@ -82,7 +82,8 @@ class Question:
     paths of all column references, lower case. `every_column`: there may be more. `functions`
     has the names of all that are called, lower case; `sampled`: it draws rows at random; `growths`
     are those whose metric is a constant. `ordered` has the columns, as `columns`, whose values are
-    compared by order: sorted, smallest, largest, in a range; `of_lists` those whose length or
+    compared by order: sorted, smallest, largest, in a range; `in_order` has all that expressions
+    compared by order are made of, () for one without a column; `of_lists` those whose length or
     elements are taken by what takes those of texts, too. `now` has names such as current_date
     whose value the days follow: right where no column has the name.
     """
@@ -95,6 +96,7 @@ class Question:
     sampled: bool = False
     growths: list[Growth] = field(default_factory=list)
     ordered: set[tuple[str, ...]] = field(default_factory=set)
+    in_order: set[tuple[str, ...]] = field(default_factory=set)
     of_lists: set[tuple[str, ...]] = field(default_factory=set)
     now: set[str] = field(default_factory=set)
 

@@ -135,6 +135,7 @@ class Lake:
                 *self._notes(notes.missing, query, question),
                 *of_metrics,
                 *self._notes(notes.ordered_as_text, query, question),
+                *self._notes(notes.nan_in_order, query, question),
                 *left_out,
             ),
             left_out=left_out,
@@ -147,7 +148,7 @@ class Lake:
         described = answer.description or ()
         with explained(self.settings.lake.root), arrow_as_duckdb():
             reader = answer.to_arrow_reader(_BATCH_ROWS)
-        kinds = (notes.missing, notes.ordered_as_text, notes.left_out)
+        kinds = (notes.missing, notes.ordered_as_text, notes.nan_in_order, notes.left_out)
         return ArrowAnswer(
             columns=tuple(column[0] for column in described),
             types=tuple(str(column[1]) for column in described),

@@ -41,6 +41,12 @@ _OF_ORDER = frozenset(
     {"min", "max", "greatest", "least", "median", "quantile_disc", "arg_min", "arg_max"}
     | {"min_by", "max_by", "arg_min_null", "arg_max_null"}
 )
+# The same of numbers alone, or of the elements of arrays.
+_OF_NUMBERS = frozenset(
+    {"quantile", "quantile_cont", "approx_quantile", "reservoir_quantile", "mad"}
+    | {f"{kind}_{name}" for kind in ("list", "array") for name in ("max", "min", "sort", "median")}
+    | {"list_reverse_sort", "array_reverse_sort", "list_grade_up", "array_grade_up"}
+)
 _BY_LAST = re.compile(r"arg_|.*_by$")
 # What takes texts, too, and then counts and cuts characters. `x IN y` is contains(y, x).
 _OF_LISTS = frozenset(
@@ -140,6 +146,8 @@ class _Reader:
         if part.get("class") not in (None, "COLUMN_REF") and part.get("alias"):
             self._aliases.add(part["alias"].lower())
         self.question.ordered |= _references(_ordered(part))
+        if ordered := [*_ordered(part), *_ordered_numbers(part)]:
+            self.question.in_order |= _references(parts_of(ordered)) or {()}
         self.question.of_lists |= _references(_of_lists(part))
         self.question.sampled |= bool(part.get("sample"))
         if part.get("ref_type") == "NATURAL" or REST in (part.get("using_columns") or []):
@@ -304,6 +312,12 @@ def _ordered(part: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from (part["left"], part["right"])
     elif kind in ("COMPARE_BETWEEN", "COMPARE_NOT_BETWEEN"):
         yield from (part["input"], part["lower"], part["upper"])
+
+
+def _ordered_numbers(part: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    """The expressions whose numbers, or elements, the part compares by order beside these."""
+    called = part.get("class") in ("FUNCTION", "WINDOW")
+    return part["children"] if called and part["function_name"].lower() in _OF_NUMBERS else ()
 
 
 def _of_lists(part: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:

@@ -176,6 +176,7 @@ def test_all_that_a_day_holds_comes_back_in_one_order(
         "documents_with_raw": sum(d["kind"] == {"$oid": "x"} for d in documents),
         "typing": 2,
         "left_out": {"Other": 300, "day": 300, "_rest": 300, "kind": left_out},
+        "nan": {"kind": sum(repr(document["kind"]) == "nan" for document in documents)},
     }
 
 

@@ -7,8 +7,9 @@ Does not: choosing the columns (schema), reading documents (reader).
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,9 +33,10 @@ _DIGITS = {Kind.OBJECT_ID: (0, 12, 24), Kind.UUID: (5, 16, 36), Kind.BINARY3: (5
 
 @dataclass
 class Tally:
-    """What went through a Builder."""
+    """What went through a Builder. `nan`: the number of NaNs in columns, by path."""
 
     left_out: LeftOut
+    nan: Counter[int] = field(default_factory=Counter)
     with_rest: int = 0
     with_raw: int = 0
 
@@ -69,9 +71,16 @@ class Builder:
         self.tally.left_out.add(tokens, held, self.paths)
         rest, raw = self._left_over(tokens, held)
         self.paths.forget_surplus()
-        gather = _Gather(tokens, held)
+        gather = _Gather(tokens, held, self.tally.nan)
         arrays = [gather.top(column) for column in self._columns]
         return pa.record_batch([*arrays, rest, raw], schema=self.schema)
+
+    def nan(self) -> dict[str, int]:
+        """The number of NaNs in columns, by path; elements of arrays at their array's path."""
+        sums: Counter[str] = Counter()
+        for path, number in self.tally.nan.items():
+            sums[".".join(s for s in self.paths.steps(path) if s is not None)] += number
+        return dict(sums)
 
     def _left_over(self, tokens: Tokens, held: Held) -> tuple[pa.Array, pa.Array]:
         """The columns `_rest` and `_raw`."""
@@ -125,11 +134,14 @@ def _sparse(values: dict[int, Any], rows: int, type_: pa.DataType) -> pa.Array:
 
 
 class _Gather:
-    """Builds the arrays of one batch. A slot is a row, or an element of a list."""
+    """Builds the arrays of one batch. A slot is a row, or an element of a list. NaNs are added to
+    `nan`, by path.
+    """
 
-    def __init__(self, tokens: Tokens, held: Held) -> None:
+    def __init__(self, tokens: Tokens, held: Held, nan: Counter[int]) -> None:
         self._tokens = tokens
         self._held = held
+        self._nan = nan
         self._slot = tokens.row.copy()
 
     def top(self, column: Column) -> pa.Array:
@@ -149,13 +161,13 @@ class _Gather:
             case Kind.STRING | Kind.BINARY | Kind.OBJECT_ID | Kind.UUID | Kind.BINARY3:
                 filled, buffers = self._texts(column.kind, entries, slots, valid)
             case _:
-                filled, buffers = self._fixed(column.kind, entries, slots, valid)
+                filled, buffers = self._fixed(column, entries, slots, valid)
         return _made(column.field.type, slots, valid, filled, buffers)
 
     def _fixed(
-        self, kind: Kind, entries: Int32s, slots: int, valid: UInt8s
+        self, column: Column, entries: Int32s, slots: int, valid: UInt8s
     ) -> tuple[int, list[Any]]:
-        tokens, slot = self._tokens, self._slot
+        tokens, slot, kind = self._tokens, self._slot, column.kind
         if kind == Kind.BOOL:
             bits = np.zeros_like(valid)
             known = (tokens.data, tokens.at, tokens.kind, int(kind), entries, slot, bits, valid)
@@ -163,7 +175,10 @@ class _Gather:
         types = (tokens.data, tokens.at, tokens.tag, tokens.kind)
         if kind == Kind.DOUBLE:
             numbers = np.zeros(slots, np.float64)
-            return fill.doubles(*types, int(kind), entries, slot, numbers, valid), [numbers]
+            filled = fill.doubles(*types, int(kind), entries, slot, numbers, valid)
+            if nan := int(np.isnan(numbers).sum()):
+                self._nan[column.node.id] += nan
+            return filled, [numbers]
         out = np.zeros(slots, np.int64)
         if kind == Kind.INT:
             return fill.integers(*types, int(kind), entries, slot, out, valid), [out]

@@ -99,3 +99,5 @@ def _batches(builder: Builder, spool: Spool, details: dict[str, Any]) -> Iterato
     details["left_out"] = left_out.paths
     if left_out.others:
         details["left_out_others"] = left_out.others
+    if nan := builder.nan():
+        details["nan"] = nan
