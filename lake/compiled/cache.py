@@ -13,6 +13,8 @@ llvmlite. So an edit never runs stale machine code, and two checkouts of one sta
 from __future__ import annotations
 
 import ast
+import contextlib
+import fcntl
 import hashlib
 import importlib.metadata
 import inspect
@@ -36,6 +38,8 @@ from lake.base.errors import UsageError
 
 _log = logging.getLogger(__name__)
 _UNUSED_DAYS = 30
+# A loop takes seconds to compile; beside others, or in a process that was suspended, longer.
+_WAIT_S, _LOOK_S = 60, 0.02
 _LOCATOR = f"{__name__}.Locator"
 _decorating = threading.RLock()
 
@@ -43,16 +47,37 @@ _decorating = threading.RLock()
 @contextmanager
 def kept(function: Callable[..., Any]) -> Iterator[bool]:
     """Has numba keep the machine code of what is compiled inside; False where nothing can be."""
-    if _folder(function.__module__) is None:
+    folder = _folder(function.__module__)
+    if folder is None:
         yield False
         return
     # The documented switch, for the time being only: other users of numba keep their own.
-    with _decorating:
+    with _decorating, _after_others(folder):
         others, config.CACHE_LOCATOR_CLASSES = config.CACHE_LOCATOR_CLASSES, _LOCATOR
         try:
             yield True
         finally:
             config.CACHE_LOCATOR_CLASSES = others
+
+
+@contextmanager
+def _after_others(folder: Path) -> Iterator[None]:
+    """Of several processes that start at a time one compiles a loop, and the others load it."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):  # a file system without locks, a disk that is full
+            lock = held.enter_context((folder / "lock").open("w"))
+            until = time.monotonic() + _WAIT_S
+            while not _locks(lock) and time.monotonic() < until:
+                time.sleep(_LOOK_S)
+        yield
+
+
+def _locks(file: Any) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class Locator(caching._CacheLocator):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,18 @@ def test_what_a_month_long_nothing_used_is_removed(package, tmp_path):
     (package / "constants.py").write_text("FACTOR = 11\n")
     outcome(package)
     assert not kept.exists()
+
+
+def test_one_of_several_processes_compiles(package):
+    with ThreadPoolExecutor() as pool:
+        outcomes = list(pool.map(outcome, [package] * 3))
+    assert sorted(outcomes) == [("20", "compiled"), ("20", "kept"), ("20", "kept")]
+
+
+def test_one_that_is_suspended_while_it_compiles_is_not_waited_for_long(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine_code, "_WAIT_S", 0.1)
+    with machine_code._after_others(tmp_path), machine_code._after_others(tmp_path):
+        pass
 
 
 def test_a_user_without_a_home_directory(monkeypatch):
