@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +13,7 @@ from support.rolled_lake import Place
 
 from lake.base.day import Day
 from lake.base.errors import UsageError
-from lake.query import connect
+from lake.query import Lake, connect
 from lake.rollup.many import roll_up, with_rollups
 from lake.systems.prometheus.reading.answer import HISTOGRAM_TYPE
 from lake.trends import Choices, ask, trend_named
@@ -115,7 +116,9 @@ def logs(day: Day) -> pa.Table:
 
 
 @pytest.fixture(scope="module", params=["tables", "rollups", "a rollup and a table"])
-def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Place:
+def lake(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Lake]:
     made = Place(tmp_path_factory.mktemp("labels"), SECTIONS)
     for number in range(2):
         day = DAY.plus(number)
@@ -126,13 +129,13 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         days = None if request.param == "rollups" else (DAY,)
         results = roll_up(made.settings, made.store, with_rollups(made.settings, ()), days, jobs=1)
         assert {result.rolled.state for result in results} == {"made"}
-    return made
+    with connect(made.settings) as opened:
+        yield opened
 
 
-def by_label(place: Place, trend: str, options: dict[str, str], number: int) -> dict:
+def by_label(lake: Lake, trend: str, options: dict[str, str], number: int) -> dict:
     """The column at that place, summed by label."""
-    with connect(place.settings) as lake:
-        answer = ask(lake, trend_named(trend), *DAYS, Choices(options))
+    answer = ask(lake, trend_named(trend), *DAYS, Choices(options))
     sums: Counter = Counter()
     for row in answer.rows:
         sums[row[1]] += row[number]
@@ -152,15 +155,15 @@ def by_label(place: Place, trend: str, options: dict[str, str], number: int) -> 
 )
 @pytest.mark.parametrize("metric", ["jobs_total", "spans"])
 def test_growth_by_labels_of_any_name(
-    place: Place, metric: str, label: str, ones: str, tens: str
+    lake: Lake, metric: str, label: str, ones: str, tens: str
 ) -> None:
     options = {"metric": metric, "by": label}
-    assert by_label(place, "counter", options, 2) == {ones: 2, tens: 20}
+    assert by_label(lake, "counter", options, 2) == {ones: 2, tens: 20}
 
 
-def test_growth_by_metric(place: Place) -> None:
+def test_growth_by_metric(lake: Lake) -> None:
     options = {"metric": "jobs_total", "by": "metric"}
-    assert by_label(place, "counter", options, 2) == {"jobs_total": 22}
+    assert by_label(lake, "counter", options, 2) == {"jobs_total": 22}
 
 
 @pytest.mark.parametrize(
@@ -171,8 +174,8 @@ def test_growth_by_metric(place: Place) -> None:
         ("level", {"error": 4, "warn": 2, "info": 2}),  # of each line, not the label
     ],
 )
-def test_lines_by_labels_of_any_name(place: Place, label: str, expected: dict) -> None:
-    assert by_label(place, "log_lines", {"by": label}, 2) == expected
+def test_lines_by_labels_of_any_name(lake: Lake, label: str, expected: dict) -> None:
+    assert by_label(lake, "log_lines", {"by": label}, 2) == expected
 
 
 @pytest.mark.parametrize(
@@ -183,10 +186,10 @@ def test_lines_by_labels_of_any_name(place: Place, label: str, expected: dict) -
     ]
     + [("log_lines", label) for label in ("ts", "stream_id", "labels", "metadata", "App", "bytes")],
 )
-def test_what_is_no_label(place: Place, trend: str, label: str) -> None:
+def test_what_is_no_label(lake: Lake, trend: str, label: str) -> None:
     options = {"by": label} | ({"metric": "jobs_total"} if trend == "counter" else {})
     with pytest.raises(UsageError, match="does not fit") as raised:
-        by_label(place, trend, options, 2)
+        by_label(lake, trend, options, 2)
     assert raised.value.parts["found"] == f"no label {label}"
 
 
@@ -213,10 +216,9 @@ SELECT min(day) AS day, "{name}", sum(increase) AS growth FROM grows GROUP BY "{
     ],
 )
 def test_columns_of_any_name_in_a_trend_of_the_users_own(
-    place: Place, tmp_path: Path, kind: str, name: str
+    lake: Lake, tmp_path: Path, kind: str, name: str
 ) -> None:
     file = tmp_path / "own.sql"
     file.write_text(OWN.format(kind=kind, name=name))
-    with connect(place.settings) as lake:
-        rows = ask(lake, read_trend(file), *DAYS).rows
+    rows = ask(lake, read_trend(file), *DAYS).rows
     assert sorted(row[1:] for row in rows) == [("a", 2), ("b", 20)]

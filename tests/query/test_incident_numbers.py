@@ -107,10 +107,13 @@ def shown(lake: Lake, inquiry: Inquiry) -> list[int]:
 @pytest.mark.parametrize("request_", [*REQUESTS, *NO_NUMBERS])
 def test_a_number_in_any_spelling(sides: tuple[Lake, Any], request_: str) -> None:
     lake, collection = sides
+    turn = [*REQUESTS, *NO_NUMBERS].index(request_) % len(DAYS)
     for number, values in enumerate(DAYS):
         day = FIRST.plus(number)
-        events = shown(lake, Inquiry(None, timedelta(minutes=15), request_, day))
-        assert events == expected(collection, request_, day), (day, values)
+        # Of the days without such a document, one: all have many others, and each has its turn.
+        if (wanted := expected(collection, request_, day)) or number == turn:
+            events = shown(lake, Inquiry(None, timedelta(minutes=15), request_, day))
+            assert events == wanted, (day, values)
 
 
 @pytest.mark.parametrize("request_", ["1", "1e20", "0", "0.1", "2.5"])
