@@ -54,6 +54,7 @@ class Finding:
     source was not compared, `source_fingerprint` "" where it was not read again. `typing` is the
     version of the rules that typed a MongoDB day: see retype. `erased` is how many of its rows
     `lake erase` has erased; `source_has_erased`: the source, read again, still has some.
+    `overwritten`: a capped collection has overwritten rows of the day: the source's are not compared.
     `rollup` is the state of its rollup, None where the dataset has none; a missing or stale one
     is no problem.
     """
@@ -69,6 +70,7 @@ class Finding:
     older_typing: bool = False
     erased: int = 0
     source_has_erased: bool = False
+    overwritten: bool = False
     rollup: RollupState | None = None
     problems: tuple[str, ...] = ()
 
@@ -92,6 +94,7 @@ class Finding:
             "older_typing": self.older_typing,
             "erased": self.erased,
             "source_has_erased": self.source_has_erased,
+            "overwritten": self.overwritten,
             "rollup": self.rollup,
             "problems": list(self.problems),
         }
@@ -245,7 +248,7 @@ def verify_partition(
     dataset = as_exported(dataset, manifest)
     if problem := count_problem(manifest):
         problems.append(problem)
-    counted, read, still_there = None, "", False
+    counted, read, still_there, gone = None, "", False, False
     erased = erased_rows(manifest.details)
     if source:
         count = source.count(dataset, day)
@@ -283,6 +286,7 @@ def verify_partition(
         has_older_typing(manifest),
         erased,
         still_there,
+        gone,
         problems=tuple(problems),
     )
 

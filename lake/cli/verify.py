@@ -142,4 +142,8 @@ def _line(finding: Finding) -> str:
     if finding.erased:
         there = "; still at the source" if finding.source_has_erased else ""
         verdict += f" ({counted(finding.erased, 'row')} erased{there})"
+    if finding.overwritten:
+        verdict += (
+            f" (the source has overwritten rows, and {finding.source_count} are left: not compared)"
+        )
     return f"{finding.dataset} {finding.day} {counted(finding.rows, 'row')}: {verdict}"

@@ -74,7 +74,13 @@ def test_overwritten_documents_are_no_difference(
     ring.insert_many(_documents(_TODAY, 15))  # the first day is gone, the second half
     assert _states(lake) == ["verified"] * 3
     assert lake("recheck")[0] == 0
-    assert lake("verify", *span, "--source", "--deep")[0] == 0
+    code, out, _ = lake("verify", *span, "--source", "--deep")
+    assert code == 0
+    left = "(the source has overwritten rows, and {} are left: not compared)"
+    shown = [line.partition(" rows: ")[2] for line in out.splitlines()[:3]]
+    assert shown == [f"ok {left.format(0)}", f"ok {left.format(5)}", "ok"]
+    shown = json.loads(lake("verify", *span, "--source", "--json")[1])["partitions"]
+    assert [of_day["overwritten"] for of_day in shown] == [True, True, False]
     code, out, _ = lake("query", "--csv", "SELECT count(*) FROM ring")
     assert (code, out.split()[-1]) == (0, "30")
 
