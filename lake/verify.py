@@ -54,7 +54,7 @@ class Finding:
     source was not compared, `source_fingerprint` "" where it was not read again. `typing` is the
     version of the rules that typed a MongoDB day: see retype. `erased` is how many of its rows
     `lake erase` has erased; `source_has_erased`: the source, read again, still has some.
-    `overwritten`: a capped collection has overwritten rows of the day: the source's are not compared.
+    `overwritten`: a capped collection has overwritten rows of the day, which are not compared.
     `rollup` is the state of its rollup, None where the dataset has none; a missing or stale one
     is no problem.
     """

@@ -1,7 +1,7 @@
 -- The native histograms of a Prometheus rollup, for a trend's input
 --
 -- grain:      one row a series and hour
--- inputs:     {hourly}, the range macro of the rollup
+-- inputs:     {hourly}, the range macro of the rollup; {first} and {end} of a part of the range
 -- parameters: from_day, to_day, the metrics
 SELECT
     day,
@@ -14,5 +14,5 @@ SELECT
         histogram.bucket_increase,
         error('an earlier version made the rollup without buckets: ' || day)
     ) AS grown{columns}
-FROM {hourly}($from_day - 1, $to_day)
+FROM {hourly}({first}, {end})
 WHERE metric IN ({metrics}) AND histogram IS NOT NULL
