@@ -6,7 +6,7 @@ Belongs here: DuckDB's exceptions to the lake's. Does not: running queries.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import cache
 from typing import NamedTuple
@@ -112,6 +112,9 @@ _CLASS = re.compile(r"^(?:[A-Z][A-Za-z]* )+Error: ")
 _DID_YOU_MEAN = re.compile(r'\nDid you mean "([^"\n]+)[^\n]*')
 _SYSTEM_TABLE = re.compile(r"pg_|duckdb_|sqlite_|pragma_|information_schema")  # DuckDB's own
 _COLUMNS = re.compile(r"\nCandidate bindings: ([^\n]+)")
+_NO_COLUMN = re.compile(
+    r'Referenced column "(.+)" not found|does not have a column named "(.+)"$', re.MULTILINE
+)
 _TABLES = re.compile(r"\nCandidate tables: [^\n]+")
 _CALLS = re.compile(r"\n\t?Candidate macros:((?:\n\t[^\n]*)+)")
 _OVERLOADS = re.compile(r"\n\t?Candidate functions:(?:\n\t[^\n]*)+")
@@ -134,10 +137,13 @@ _OF_JSON = re.compile(
 
 
 class Hint(NamedTuple):
-    """What helps against an unknown name: the tables, and a sentence for each without a day."""
+    """What helps against an unknown name: the tables, a sentence for each without a day, and what
+    has the values of a name that is no column.
+    """
 
     tables: str
     empty: Mapping[str, str] = {}
+    in_rest: Callable[[str], str] = lambda _name: ""
 
     def why_empty(self, message: str) -> str:
         """Of the tables that the message names; a macro names a rollup by its dataset."""
@@ -263,9 +269,13 @@ def _remedy_of(message: str, hint: Hint | None) -> str | None:
         return "; ".join(filter(None, (suggestion, hint.tables, why_empty))) or None
     if calls := _CALLS.search(message):
         return "call it as " + " or ".join(call.strip() for call in calls[1].strip().split("\n"))
-    if columns := _COLUMNS.search(message):
-        similar = f"similar columns: {columns[1]}"
-        return "; ".join(filter(None, (similar, "`lake describe` lists all columns", why_empty)))
+    absent = _NO_COLUMN.search(message)
+    in_rest = hint.in_rest(absent[1] or absent[2]) if absent else ""
+    columns = _COLUMNS.search(message)
+    if columns or in_rest:
+        similar = f"similar columns: {columns[1]}" if columns else ""
+        listed = "`lake describe` lists all columns"
+        return "; ".join(filter(None, (in_rest, similar, listed, why_empty)))
     if suggestion:
         return suggestion
     if (near := _NEAR.search(message)) and near[1].lower() in _reserved():

@@ -16,6 +16,7 @@ from lake.query.kinds import NOTHING, Kind, ListOf, Plain, Struct, folded, wides
 
 STRUCT, LIST, TEXT = "struct", "list", "text"
 REST = "_rest"  # of MongoDB's tables: what their typed columns can't hold
+_BESIDE = frozenset({REST, "_raw"})  # what a table has beside the columns of fields
 MAX_COLUMNS = 1000
 MAX_MEMBERS = 256
 _SPELLED_NAMES = 4000  # in all SELECTs of a statement, where names are without bound
@@ -204,7 +205,8 @@ def merge(schemas: Mapping[Struct, int]) -> Node:
     for schema, days in schemas.items():
         root.add(schema, days)
     # Without `_rest` there is no other place for a rare name's values.
-    bound = MAX_COLUMNS if REST in root.members else len(root.members)
+    beside = len(_BESIDE & root.members.keys())
+    bound = MAX_COLUMNS + beside if REST in root.members else len(root.members)
     root.finish(bound, max(1, root.days.bit_count()))
     for number, node in enumerate(root.varying_nodes()):
         node.number = number
@@ -212,14 +214,15 @@ def merge(schemas: Mapping[Struct, int]) -> Node:
 
 
 def _commonest(members: Mapping[str, Node], ordered: list[str], bound: int, days: int) -> list[str]:
-    """Of too many names those of most days, in a tie the newest; in their order.
+    """Of too many names those of most days, in a tie the newest; in their order. `_rest`, which has
+    the others' values, and `_raw` always.
 
     Each SELECT of a statement spells all names, and each day with rare names has its own: so
     names of a single day get the less room the more days there are.
     """
     if len(ordered) <= bound:
         return ordered
-    by_days = sorted(ordered, key=lambda key: _weight(members[key]), reverse=True)
+    by_days = sorted(ordered, key=lambda key: (key in _BESIDE, _weight(members[key])), reverse=True)
     several = sum(members[key].days.bit_count() > 1 for key in ordered)
     kept = set(by_days[: min(bound, max(several, _SPELLED_NAMES // days))])
     return [key for key in ordered if key in kept]

@@ -221,6 +221,22 @@ def _reads(table: Table, question: Question, path: str, day: int) -> bool:
     return touches(question, path, table.tree, day)
 
 
+def in_rest(table: Table, name: str) -> str:
+    """How to read a name that is no column but has values in `_rest`, or may have; "" where none
+    are left out.
+    """
+    manifests = table.manifests.values()
+    paths = [path for manifest in manifests for path, number in _numbers(manifest, "left_out")]
+    path = next((path for path in paths if path.lower() == name.lower()), "")
+    quoted = (path or name).replace("'", "''")
+    read = f"json_extract(_rest, '$.\"{quoted}\"') reads"
+    if path:
+        return f"{table.dataset} has values of {path} in _rest alone: {read} them"
+    if _ANY_NAME in paths or left_out_others(manifests):
+        return f"rare names of {table.dataset} have no column: if {name} is one, {read} it"
+    return ""
+
+
 def left_out_others(manifests: Iterable[AnyManifest]) -> dict[str, int]:
     """`paths` and `values` of what the manifests do not name; empty where there is nothing.
 

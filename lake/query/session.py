@@ -97,7 +97,7 @@ class Lake:
         is an error of its own. What would write files, attach databases or load extensions
         is refused. Raises LakeError.
         """
-        with explained(self.settings.lake.root, self._hint()):
+        with explained(self.settings.lake.root, self._hint(query)):
             refuse_outward(self.connection, query)
         self._shared = True
         whole = Question(understood=False, every_column=True)
@@ -167,7 +167,7 @@ class Lake:
 
     def understood(self, query: str, params: Any = None) -> Question:
         """What one statement that reads would read; nothing is run. Raises LakeError."""
-        with explained(self.settings.lake.root, self._hint()):
+        with explained(self.settings.lake.root, self._hint(query)):
             require_one_reading(self.connection, query)
             of = (self.connection, query, params, self._views, self.datasets)
             question = understand(*of)
@@ -254,7 +254,7 @@ class Lake:
             self._define_time_axis(question)
         self._limits.bound_memory(query)
         where = self.settings.lake.root
-        with explained(where, self._hint()):
+        with explained(where, self._hint(query)):
             try:
                 return run()
             except duckdb.CatalogException:
@@ -262,7 +262,7 @@ class Lake:
                 if not self._undefined:
                     raise
         self._define(self._listed, question)
-        with explained(where, self._hint()):
+        with explained(where, self._hint(query)):
             return run()
 
     def _define_time_axis(self, question: Question) -> None:
@@ -373,7 +373,11 @@ class Lake:
             base = self.table(table.rolled_up) if table.rolled_up else table
             yield from growth.unsure(table, base, reads, question)
 
-    def _hint(self) -> Hint:
+    def _hint(self, query: str) -> Hint:
+        def in_rest(name: str) -> str:
+            tables = map(self.table, self.mentioned(query))
+            return "; ".join(filter(None, (notes.in_rest(table, name) for table in tables)))
+
         names = ", ".join(map(spelled, self.datasets))
         levels = ", ".join(self._stored.with_level)
         with_levels = f"; with the level of log lines: {levels}" if levels else ""
@@ -381,6 +385,7 @@ class Lake:
             f"the tables are {names}{with_levels}; their rollups: NAME_hourly; for a range of "
             "days: NAME_between(DATE, DATE)",
             {table.dataset: _why_empty(table) for table in self._stored.empty},
+            in_rest,
         )
 
 
