@@ -7,7 +7,7 @@ statement reads (question).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any
@@ -31,22 +31,29 @@ class Constants:
     """Values of expressions without columns, as DuckDB computes them.
 
     With `now_by_name` names such as current_date, which DuckDB parses as columns, are what they
-    are where no column has the name; `now` has those that a value was computed of.
+    are where no column has the name, and `statement`, in its parsed form, gives it to nothing of
+    its own; `now` has those that a value was computed of.
     """
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, params: Any, *, now_by_name: bool = False
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        params: Any,
+        *,
+        now_by_name: bool = False,
+        statement: Any = None,
     ) -> None:
         self._connection = connection
         self._params = params if isinstance(params, Mapping) else {}
-        self._now_by_name = now_by_name
+        self._by_name = now_by_name
+        self._statement = statement
         self.now: set[str] = set()
 
     def value(self, expression: Mapping[str, Any]) -> Any:
         """Raises UnknownValueError where it has none before the statement runs."""
         names = set()
         for part in parts_of(expression):
-            if self._now_by_name and (name := _now_of(part)):
+            if (name := _now_of(part)) and self._now_by_name:
                 self.now.add(name)
             elif part.get("class") in ("COLUMN_REF", "SUBQUERY", "STAR", "WINDOW"):
                 raise UnknownValueError
@@ -54,6 +61,10 @@ class Constants:
                 names.add(part["identifier"])
         if not names <= self._params.keys():
             raise UnknownValueError
+        if expression.get("class") == "PARAMETER":
+            given = self._params[expression["identifier"]]
+            if type(given) is date:  # a datetime is one, too, and DuckDB may change its zone
+                return given
         question = parsed_sql(self._connection, "SELECT 1")
         statement = question["statements"][0]
         statement["node"]["select_list"] = [{**expression, "alias": ""}]
@@ -88,6 +99,10 @@ class Constants:
         return moment_of(self.value(expression))
 
     @cached_property
+    def _now_by_name(self) -> bool:
+        return self._by_name and not _renames_now(self._statement)
+
+    @cached_property
     def _in_utc(self) -> bool:
         row = self._connection.execute("SELECT current_setting('TimeZone')").fetchone()
         return bool(row and row[0] == "UTC")
@@ -106,7 +121,7 @@ def _now_of(part: Mapping[str, Any]) -> str:
     return name if part.get("class") == "COLUMN_REF" and name in NOW else ""
 
 
-def renames_now(parsed: Any) -> bool:
+def _renames_now(parsed: Any) -> bool:
     """Whether the statement gives a name of NOW to something of its own."""
     return any(
         name.lower() in NOW
@@ -145,6 +160,8 @@ def parts_of(node: Any) -> Iterator[dict[str, Any]]:
         part = pending.pop()
         if isinstance(part, dict):
             yield part
-            pending.extend(part.values())
-        elif isinstance(part, list):
-            pending.extend(part)
+            below: Iterable[Any] = part.values()
+        else:
+            below = part if isinstance(part, list) else ()
+        # Most are names, numbers and empty lists.
+        pending += [value for value in below if value and isinstance(value, (dict, list))]

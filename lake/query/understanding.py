@@ -25,7 +25,6 @@ from lake.query.expressions import (
     moment_of,
     parsed_sql,
     parts_of,
-    renames_now,
 )
 from lake.query.question import GROWTH, REST, Growth, Question, Range, Reads
 from lake.query.zones import LOCAL_BETWEEN, LOCAL_PARAMETERS
@@ -88,9 +87,7 @@ def understand(
     if parsed["error"] or len(parsed["statements"]) != 1:
         return Question(understood=False, every_column=True)
     statement = parsed["statements"][0]
-    constants = Constants(
-        connection, params, now_by_name=now_by_name and not renames_now(statement)
-    )
+    constants = Constants(connection, params, now_by_name=now_by_name, statement=statement)
     reader = _Reader(views, datasets, constants)
     reader.node(statement)
     reader.question.now = constants.now
@@ -112,13 +109,14 @@ class _Reader:
 
     def node(self, node: Any) -> None:
         """Everything below."""
-        for part in parts_of(node):
+        parts = list(parts_of(node))
+        for part in parts:
             for query in (part.get("cte_map") or {}).get("map", []):
                 self._queries.add(query["key"].lower())
             self._orders_by_all |= set(map(id, _orders_by_all(part)))
         if self._queries & self._views.keys():
             self._give_up()
-        for part in parts_of(node):
+        for part in parts:
             self._expression(part)
             if part.get("from_table"):
                 # A sample is drawn before the conditions hold.
