@@ -180,6 +180,8 @@ def test_the_days_of_current_date_are_known(make_lake, table, ask) -> None:
         "SELECT * FROM (SELECT day AS d, day AS current_date FROM events) WHERE d = current_date",
         "SELECT * FROM events, (SELECT DATE '2024-03-01') AS o(current_date) "
         "WHERE events.day >= current_date",
+        "SELECT * FROM events, (SELECT DATE '2024-03-01' AS current_date) AS o "
+        "WHERE events.day >= current_date",
         "WITH w(current_date, n) AS (SELECT day, n FROM events) FROM w "
         "WHERE current_date > '2020-1-1'",
     ):

@@ -41,6 +41,7 @@ REQUESTS = [
     *("9007199254740992", "9007199254740993", "9007199254740992.0", "9223372036854775807"),
     *("123456789012345680", "1.5e300", "7", "7.25", "1.5", "2.5", "0.5", "12000", "12e3", "1."),
 ]
+SEVERAL = ["1", "1e20", "0", "0.1", "2.5"]
 NO_NUMBERS = ["1e400", "1e9999", "-1e9999", "nan", "1_000", "\u0663", ".", "e5"]
 
 
@@ -116,14 +117,17 @@ def test_a_number_in_any_spelling(sides: tuple[Lake, Any], request_: str) -> Non
             assert events == wanted, (day, values)
 
 
-@pytest.mark.parametrize("request_", ["1", "1e20", "0", "0.1", "2.5"])
+@pytest.mark.parametrize("request_", SEVERAL)
 def test_the_same_over_days_of_several_types(sides: tuple[Lake, Any], request_: str) -> None:
     lake, collection = sides
+    turn = SEVERAL.index(request_) + 2  # pairs that differ from request to request
     for first in range(len(DAYS) - 1):
         days = [FIRST.plus(first), FIRST.plus(first + 1)]
-        events = shown(lake, Inquiry(days[1].start, timedelta(hours=12), request_))
         both = [n for day in days for n in expected(collection, request_, day)]
-        assert events == both, (request_, DAYS[first : first + 2])
+        # Of the pairs without such a document, only one each, in turn.
+        if both or first == turn:
+            events = shown(lake, Inquiry(days[1].start, timedelta(hours=12), request_))
+            assert events == both, (request_, DAYS[first : first + 2])
 
 
 def test_another_spelling_is_no_other_identifier() -> None:
