@@ -125,7 +125,11 @@ class Lake:
             if statement := inexact.as_text(answer, query, as_text, understood=understood):
                 answer = self.connection.execute(statement, params)
         described = answer.description or ()
-        left_out = (*self._notes(notes.left_out, query, question), *self._unsure(question))
+        left_out = (
+            *self._notes(notes.nan_in_order, query, question),
+            *self._notes(notes.left_out, query, question),
+            *self._unsure(question),
+        )
         rows, of_metrics = with_metric_notes(self._fetch(answer), question, self.connection)
         return Answer(
             columns=tuple(column[0] for column in described),
@@ -135,7 +139,6 @@ class Lake:
                 *self._notes(notes.missing, query, question),
                 *of_metrics,
                 *self._notes(notes.ordered_as_text, query, question),
-                *self._notes(notes.nan_in_order, query, question),
                 *left_out,
             ),
             left_out=left_out,

@@ -114,6 +114,28 @@ def test_statements(jobs: Path, statement, columns) -> None:
     assert notes == of_arrow == [_note(column) for column in columns]
 
 
+TREND = """-- The largest cost of a day
+--
+-- grain:      one row a day
+-- input:      paid | documents
+-- column:     paid.cost NUMBER = cost
+-- parameters: from_day, to_day
+-- x:          day
+-- panel:      cost | lines | largest
+--
+SELECT day, max(cost) AS largest FROM paid GROUP BY day ORDER BY day
+"""
+
+
+def test_a_trend_of_ones_own(jobs: Path, run) -> None:
+    folder = jobs.parent / "trends"
+    folder.mkdir()
+    (folder / "largest.sql").write_text(TREND)
+    days = ("--from", "2026-07-01", "--to", "2026-07-03", "--config", str(jobs))
+    code, _, err = run("trend", "largest", *days)
+    assert (code, err.splitlines()) == (0, [_note("cost"), "2 rows"])
+
+
 def test_lake_can(jobs: Path, run) -> None:
     _, out, _ = run("can", "SELECT max(cost) FROM jobs", "--config", str(jobs))
     assert _note("cost").removeprefix("jobs: ") in out
