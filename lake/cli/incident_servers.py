@@ -65,13 +65,14 @@ def _show(running: dict[str, Recovered], day: Day) -> None:
     """Addresses as JSON on a line of standard output, what to do next on standard error."""
     from lake.systems.registry import system  # noqa: PLC0415
 
-    click.echo(json.dumps({name: back.served.endpoint for name, back in running.items()}))
+    lines = []  # it imports, which a signal must not meet once the servers are announced
     for name, back in running.items():
-        for remark in back.served.remarks:
-            click.echo(f"note: {name}: {remark}", err=True)
+        lines += [f"note: {name}: {remark}" for remark in back.served.remarks]
         database = str(back.manifest.details.get("database", ""))
-        for line in system(name).next_steps(back.served.endpoint, day, database):
-            click.echo(line, err=True)
+        lines += system(name).next_steps(back.served.endpoint, day, database)
+    click.echo(json.dumps({name: back.served.endpoint for name, back in running.items()}))
+    for line in lines:
+        click.echo(line, err=True)
     click.echo("Ctrl-C stops the servers and removes their files", err=True)
 
 

@@ -102,8 +102,11 @@ def replay(
 
 def _serve(result: Replayed, into: Path | None, *, as_json: bool) -> None:
     with suppress(SystemExit):
+        # It imports, which a signal must not meet once the server is announced: raised within a
+        # class that is being made, SystemExit becomes a RuntimeError.
+        steps = _next_steps(result)
         click.echo(json.dumps(result.endpoints | (_report(result) if as_json else {})))
-        for line in _next_steps(result):
+        for line in steps:
             click.echo(line, err=True)
         down = ""
         if into:

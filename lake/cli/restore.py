@@ -189,10 +189,13 @@ def _serve(
         added_to(grafana, manifest.system, manifest.day, served.endpoint, tenant),
         suppress(SystemExit),  # a signal is the orderly end from the first word on
     ):
+        # It imports, which a signal must not meet once the server is announced.
+        steps = [] if as_json else _next_steps(served, manifest, into, day)
         click.echo(json.dumps({manifest.system: served.endpoint}))
         _print_checked(served)
+        for line in steps:
+            click.echo(line, err=True)
         if not as_json:
-            _print_next(served, manifest, into, day)
             _print_grafana(manifest, into, grafana)
         served.stack.wait()
 
@@ -205,16 +208,16 @@ def _print_checked(served: Served) -> None:
         click.echo(f"note: {remark}", err=True)
 
 
-def _print_next(served: Served, manifest: SnapshotManifest, into: Path, day: Day) -> None:
+def _next_steps(served: Served, manifest: SnapshotManifest, into: Path, day: Day) -> list[str]:
+    """What a person types next."""
     from lake.systems.registry import system  # noqa: PLC0415
 
     database = str(manifest.details.get("database", ""))
-    for line in system(manifest.system).next_steps(served.endpoint, day, database):
-        click.echo(line, err=True)
     down = f"restore {manifest.system} --into {quoted(into)} --down"
-    click.echo(
-        f"Ctrl-C stops it; `{lake_command()} {down}` stops it and removes the directory", err=True
-    )
+    return [
+        *system(manifest.system).next_steps(served.endpoint, day, database),
+        f"Ctrl-C stops it; `{lake_command()} {down}` stops it and removes the directory",
+    ]
 
 
 def _print_grafana(manifest: SnapshotManifest, into: Path, grafana: str | None) -> None:

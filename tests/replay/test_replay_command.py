@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pymongo
@@ -19,7 +20,8 @@ from support.command_line import runner
 from support.hand_made import hand_made_lake
 
 from lake.base.day import Day
-from lake.replay import find_partitions, replayed
+from lake.cli import replay as replay_command
+from lake.replay import Replayed, find_partitions, replayed
 
 pytestmark = pytest.mark.servers
 
@@ -210,3 +212,13 @@ def test_of_a_document_in_two_days_the_one_exported_last_stays(events):
         assert ids(result.endpoints["mongo"]) == list(range(999))
         assert [counts["found"] for counts in result.days["events"].values()] == [499, 500]
         assert "documents that are in two days" in "".join(result.remarks)
+
+
+def test_nothing_is_imported_once_the_server_is_announced(monkeypatch):
+    """A signal that meets an import is another error than the orderly end."""
+    order = []
+    result = Replayed(SimpleNamespace(wait=lambda: None, endpoints={"loki": {}}))
+    monkeypatch.setattr(replay_command, "_next_steps", lambda _: order.append("steps") or ["next"])
+    monkeypatch.setattr(replay_command.click, "echo", lambda text, err=False: order.append(text))
+    replay_command._serve(result, None, as_json=False)
+    assert order[:3] == ["steps", '{"loki": {}}', "next"]
